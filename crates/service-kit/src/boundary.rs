@@ -1,0 +1,82 @@
+//! What happens around every request, in one visible place.
+
+mod deadline;
+mod observe;
+mod panic;
+mod request_id;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Extension, Router, middleware};
+use serde::Deserialize;
+
+pub use self::request_id::{REQUEST_ID_HEADER, RequestId, RequestIds};
+use crate::{extract::BodyLimits, metrics::HttpMetrics};
+
+/// Limits of one request; the section `[requests]` of a service's configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestsConfig {
+    /// How long a request may take from its head to its answer; then 504.
+    #[serde(with = "crate::config::duration")]
+    pub deadline: Duration,
+    /// How long the body may take to arrive; then 408.
+    #[serde(with = "crate::config::duration")]
+    pub body_read_timeout: Duration,
+    /// Bytes of the largest body accepted; above, 413.
+    pub body_max_bytes: usize,
+}
+
+impl Default for RequestsConfig {
+    /// 30 s in all, 10 s for a body of at most 1 MiB.
+    fn default() -> Self {
+        let BodyLimits {
+            max_bytes,
+            read_timeout,
+        } = BodyLimits::default();
+        Self {
+            deadline: Duration::from_secs(30),
+            body_read_timeout: read_timeout,
+            body_max_bytes: max_bytes,
+        }
+    }
+}
+
+/// What [`stack`] needs.
+#[derive(Clone, Debug)]
+pub struct Boundary {
+    /// Limits of one request.
+    pub limits: RequestsConfig,
+    /// Names the requests that come without an id.
+    pub request_ids: RequestIds,
+    /// Counts the requests.
+    pub metrics: HttpMetrics,
+}
+
+/// Wraps every route and fallback of `router`. Call it last: what is added to the router afterwards is not wrapped.
+///
+/// From the outside in:
+///
+/// 1. *observe*: takes or makes the request id, opens the span, counts, logs one line, and completes problem documents
+///    with the id. Outermost, so that whatever happens inside is seen, under the id;
+/// 2. *panic*: turns a panic into a 500. Inside of (1), so that it is logged and counted like any other answer;
+/// 3. *deadline*: 504 when the inside takes too long. Inside of (2), since dropping a future may panic too;
+/// 4. *body limits*: only noted for the extractors, which enforce them.
+pub fn stack(router: Router, boundary: Boundary) -> Router {
+    let Boundary {
+        limits,
+        request_ids,
+        metrics,
+    } = boundary;
+    let body_limits = BodyLimits {
+        max_bytes: limits.body_max_bytes,
+        read_timeout: limits.body_read_timeout,
+    };
+    let observer = Arc::new(observe::Observer { request_ids, metrics });
+    // Each layer wraps those before it: read upwards for the order of a request.
+    router
+        .layer(Extension(body_limits))
+        .layer(middleware::from_fn_with_state(limits.deadline, deadline::enforce))
+        .layer(middleware::from_fn(panic::catch))
+        .layer(middleware::from_fn_with_state(observer, observe::observe))
+}

@@ -1,0 +1,136 @@
+//! One span, one count and one log line per request.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{MatchedPath, Request, State},
+    http::{StatusCode, header},
+    middleware::Next,
+    response::Response,
+};
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use super::{REQUEST_ID_HEADER, RequestId, RequestIds};
+use crate::{
+    metrics::{Finished, HttpMetrics, Route, method_label},
+    problem::{Occurrence, Problem},
+};
+
+pub(super) struct Observer {
+    pub(super) request_ids: RequestIds,
+    pub(super) metrics: HttpMetrics,
+}
+
+pub(super) async fn observe(
+    State(observer): State<Arc<Observer>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let request_id = observer.request_ids.take_or_make(request.headers());
+    let path = request.uri().path().to_owned();
+    let observed = Observed::start(&observer, &request, request_id.clone());
+    request.extensions_mut().insert(request_id.clone());
+    let span = tracing::info_span!(
+        "request",
+        request_id = request_id.as_str(),
+        method = observed.method,
+        route = observed.route.as_str(),
+    );
+
+    let mut response = next.run(request).instrument(span).await;
+
+    let problem = response.extensions_mut().remove::<Problem>();
+    if let Some(problem) = &problem {
+        let occurrence = Occurrence {
+            instance: Some(&path),
+            request_id: Some(request_id.as_str()),
+        };
+        *response.body_mut() = Body::from(problem.body(occurrence));
+        // It told the length of the body without the occurrence.
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    response
+        .headers_mut()
+        .insert(REQUEST_ID_HEADER, request_id.header_value());
+    observed.finish(response.status(), problem.as_ref());
+    response
+}
+
+/// A request under observation. Dropped unfinished, its client has left: that too is counted and logged.
+struct Observed {
+    metrics: HttpMetrics,
+    method: &'static str,
+    route: Route,
+    request_id: RequestId,
+    started: Instant,
+    finished: bool,
+}
+
+/// The status nginx made customary for a request whose client left before the answer; it is never sent.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+impl Observed {
+    fn start(observer: &Observer, request: &Request, request_id: RequestId) -> Self {
+        observer.metrics.started();
+        Self {
+            metrics: observer.metrics.clone(),
+            method: method_label(request.method()),
+            route: Route::new(request.extensions().get::<MatchedPath>().cloned()),
+            request_id,
+            started: Instant::now(),
+            finished: false,
+        }
+    }
+
+    fn finish(mut self, status: StatusCode, problem: Option<&Problem>) {
+        let cause = problem.and_then(Problem::cause_chain);
+        self.report(status, problem.map(Problem::code), cause.as_deref());
+        self.finished = true;
+    }
+
+    fn report(&self, status: StatusCode, problem: Option<&'static str>, cause: Option<&str>) {
+        let duration = self.started.elapsed();
+        self.metrics.finished(Finished {
+            method: self.method,
+            route: self.route.clone(),
+            status,
+            problem: problem.unwrap_or_default(),
+            duration,
+        });
+        // A macro, since the level of an event is part of its static description.
+        macro_rules! log {
+            ($level:expr) => {
+                tracing::event!(
+                    target: "access",
+                    $level,
+                    method = self.method,
+                    route = self.route.as_str(),
+                    status = status.as_u16(),
+                    duration_ms = duration.as_secs_f64() * 1_000.0,
+                    request_id = self.request_id.as_str(),
+                    problem,
+                    cause,
+                    "answered"
+                )
+            };
+        }
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            log!(tracing::Level::ERROR);
+        } else if status.is_server_error() {
+            log!(tracing::Level::WARN);
+        } else {
+            log!(tracing::Level::INFO);
+        }
+    }
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        if !self.finished {
+            let status = StatusCode::from_u16(CLIENT_CLOSED_REQUEST).unwrap_or(StatusCode::BAD_REQUEST);
+            self.report(status, Some("client-closed-request"), None);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What handlers take from a request, parsed at the edge.
+//!
+//! Whatever the database would choke on (NUL, invalid UTF-8, absurd lengths) is refused here, with a problem that names
+//! the place. All extractors reject with [`Problem`](crate::Problem).
+
+mod body;
+mod json;
+mod parameter;
+mod path;
+mod query;
+
+pub use self::{
+    body::{BodyBytes, BodyLimits},
+    json::JsonObject,
+    path::PathParameters,
+    query::QueryParameters,
+};

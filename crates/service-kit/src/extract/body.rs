@@ -1,0 +1,139 @@
+//! A request body, read within a limit of size and time.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, Request},
+    http::{HeaderMap, HeaderValue, header},
+};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::problem::{Problem, ProblemKind};
+
+/// How much of a body that is too large is read and thrown away, and for how long, before the refusal is sent.
+///
+/// A connection closed with unread input is reset, and a reset can overtake the answer: without this most clients
+/// would see a broken pipe instead of the 413.
+const DISCARD_BYTES: usize = 4 * 1024 * 1024;
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Limits of one request's body. [`boundary::stack`](crate::boundary::stack) sets them for all routes; a route may
+/// narrow or widen them with a layer of `axum::Extension(BodyLimits { … })`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyLimits {
+    /// Bytes of the largest body accepted.
+    pub max_bytes: usize,
+    /// How long the whole body may take to arrive.
+    pub read_timeout: Duration,
+}
+
+impl Default for BodyLimits {
+    /// 1 MiB within 10 s.
+    fn default() -> Self {
+        Self {
+            max_bytes: 1024 * 1024,
+            read_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The whole body, whatever its media type.
+///
+/// # Errors
+///
+/// 413 beyond [`BodyLimits::max_bytes`], however the body is framed; 408 beyond [`BodyLimits::read_timeout`]; 400
+/// `incomplete-body` if it ends early or is framed wrongly; 415 if it is compressed.
+#[derive(Clone, Debug)]
+pub struct BodyBytes(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for BodyBytes {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        require_identity_coding(&parts.headers)?;
+        let limits = parts.extensions.get::<BodyLimits>().copied().unwrap_or_default();
+        read(body, &parts.headers, limits).await.map(Self)
+    }
+}
+
+async fn read(mut body: Body, headers: &HeaderMap, limits: BodyLimits) -> Result<Bytes, Problem> {
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
+        .unwrap_or(0);
+    if declared > limits.max_bytes {
+        // A client that waits for `100 Continue` has sent nothing yet: reading would invite it to.
+        if !headers.contains_key(header::EXPECT) {
+            discard(&mut body).await;
+        }
+        return Err(too_large(limits));
+    }
+    match timeout(
+        limits.read_timeout,
+        collect(&mut body, declared, limits.max_bytes),
+    )
+    .await
+    {
+        Ok(Ok(Some(bytes))) => Ok(bytes),
+        Ok(Ok(None)) => {
+            discard(&mut body).await;
+            Err(too_large(limits))
+        }
+        Ok(Err(error)) => Err(Problem::new(ProblemKind::INCOMPLETE_BODY)
+            .with_detail("The body could not be read to its announced end.")
+            .with_header(header::CONNECTION, HeaderValue::from_static("close"))
+            .with_cause(error)),
+        Err(_elapsed) => Err(Problem::new(ProblemKind::REQUEST_TIMEOUT)
+            .with_detail(format!(
+                "The body did not arrive within {}.",
+                humantime::format_duration(limits.read_timeout)
+            ))
+            .with_header(header::CONNECTION, HeaderValue::from_static("close"))),
+    }
+}
+
+/// The body, or `None` when it is larger than `max_bytes`.
+async fn collect(body: &mut Body, declared: usize, max_bytes: usize) -> Result<Option<Bytes>, axum::Error> {
+    let mut bytes = BytesMut::with_capacity(declared);
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            if bytes.len() + data.len() > max_bytes {
+                return Ok(None);
+            }
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok(Some(bytes.freeze()))
+}
+
+async fn discard(body: &mut Body) {
+    let until = Instant::now() + DISCARD_TIMEOUT;
+    let mut discarded = 0;
+    while discarded < DISCARD_BYTES {
+        match timeout_at(until, body.frame()).await {
+            Ok(Some(Ok(frame))) => discarded += frame.data_ref().map_or(0, Bytes::len),
+            _ended_or_late => return,
+        }
+    }
+}
+
+fn too_large(limits: BodyLimits) -> Problem {
+    Problem::new(ProblemKind::PAYLOAD_TOO_LARGE)
+        .with_detail(format!("The body may have at most {} bytes.", limits.max_bytes))
+        .with_header(header::CONNECTION, HeaderValue::from_static("close"))
+}
+
+fn require_identity_coding(headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(coding) if !coding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            Err(Problem::new(ProblemKind::UNSUPPORTED_MEDIA_TYPE)
+                .with_detail("The body must not be compressed.")
+                .with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,252 @@
+//! A JSON object as request body.
+
+use std::fmt;
+
+use axum::{
+    extract::{FromRequest, Request},
+    http::{HeaderMap, header},
+};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::{BodyBytes, parameter::shorten};
+use crate::problem::{Problem, ProblemKind, Violation};
+
+/// A body of media type `application/json` that is one JSON object.
+///
+/// An object that names one key twice is refused: which of the two counts would depend on the reader, and a record is
+/// read by many. Nesting is limited to 127 levels.
+///
+/// # Errors
+///
+/// Those of [`BodyBytes`]; 415 without the media type; 400 `malformed-json`, with line and column, if it is not JSON;
+/// 400 `validation-error` if it is JSON, but no object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JsonObject(pub Map<String, Value>);
+
+impl<S: Send + Sync> FromRequest<S> for JsonObject {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        require_json(request.headers())?;
+        let BodyBytes(bytes) = BodyBytes::from_request(request, state).await?;
+        Self::parse(&bytes)
+    }
+}
+
+impl JsonObject {
+    /// Reads the object from JSON text.
+    ///
+    /// # Errors
+    ///
+    /// The two 400s above.
+    pub fn parse(text: &[u8]) -> Result<Self, Problem> {
+        match serde_json::from_slice(text) {
+            Ok(StrictValue(Value::Object(object))) => Ok(Self(object)),
+            Ok(StrictValue(_)) => Err(Problem::validation([Violation::pointer(
+                "",
+                "type",
+                "must be a JSON object",
+            )])),
+            Err(error) => Err(Problem::new(ProblemKind::MALFORMED_JSON).with_detail(error.to_string())),
+        }
+    }
+}
+
+fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let is_json = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| {
+            let mut parts = value.split(';').map(str::trim);
+            parts
+                .next()
+                .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
+                && parts
+                    .filter(|parameter| !parameter.is_empty())
+                    .all(is_utf8_charset)
+        });
+    if is_json {
+        Ok(())
+    } else {
+        Err(Problem::new(ProblemKind::UNSUPPORTED_MEDIA_TYPE)
+            .with_detail("The body must be sent as `Content-Type: application/json`, in UTF-8."))
+    }
+}
+
+fn is_utf8_charset(parameter: &str) -> bool {
+    parameter.split_once('=').is_some_and(|(name, value)| {
+        name.eq_ignore_ascii_case("charset") && value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+    })
+}
+
+/// A JSON value none of whose objects names a key twice.
+struct StrictValue(Value);
+
+impl<'de> Deserialize<'de> for StrictValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = StrictValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<StrictValue, E> {
+        Ok(StrictValue(Value::Null))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<StrictValue, E> {
+        Ok(StrictValue(Value::Bool(value)))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<StrictValue, E> {
+        Ok(StrictValue(Value::Number(value.into())))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<StrictValue, E> {
+        Ok(StrictValue(Value::Number(value.into())))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<StrictValue, E> {
+        Number::from_f64(value)
+            .map(|number| StrictValue(Value::Number(number)))
+            .ok_or_else(|| E::custom("number out of range"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<StrictValue, E> {
+        Ok(StrictValue(Value::String(value.to_owned())))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<StrictValue, E> {
+        Ok(StrictValue(Value::String(value)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<StrictValue, A::Error> {
+        let mut array = Vec::new();
+        while let Some(StrictValue(item)) = items.next_element()? {
+            array.push(item);
+        }
+        Ok(StrictValue(Value::Array(array)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<StrictValue, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if object.contains_key(&key) {
+                return Err(A::Error::custom(format_args!(
+                    "the key {:?} is repeated",
+                    shorten(&key)
+                )));
+            }
+            let StrictValue(value) = entries.next_value()?;
+            object.insert(key, value);
+        }
+        Ok(StrictValue(Value::Object(object)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+    use serde_json::json;
+
+    use super::*;
+
+    fn detail(text: &str) -> String {
+        let problem = JsonObject::parse(text.as_bytes()).unwrap_err();
+        assert_eq!(problem.kind(), ProblemKind::MALFORMED_JSON);
+        problem.detail().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_value_equals_what_serde_json_reads() {
+        let text = r#"{"a":[1,-2,0.5,1e3,18446744073709551615,true,null,"\u00e9\"",{}],"b":{"a":{"a":[]}}}"#;
+        let JsonObject(object) = JsonObject::parse(text.as_bytes()).unwrap();
+        assert_eq!(
+            Value::Object(object),
+            serde_json::from_str::<Value>(text).unwrap()
+        );
+    }
+
+    #[test]
+    fn malformed_json_is_located_by_line_and_column() {
+        assert_eq!(detail(""), "EOF while parsing a value at line 1 column 0");
+        assert_eq!(
+            detail("{\n  \"a\": 1,\n  \"b\" 2\n}"),
+            "expected `:` at line 3 column 7"
+        );
+        assert_eq!(detail("{} x"), "trailing characters at line 1 column 4");
+        assert_eq!(
+            detail("{\"a\": 1e999}"),
+            "number out of range at line 1 column 11"
+        );
+    }
+
+    #[test]
+    fn a_repeated_key_is_refused_at_any_depth() {
+        assert_eq!(
+            detail(r#"{"a":1,"a":2}"#),
+            r#"the key "a" is repeated at line 1 column 10"#
+        );
+        assert_eq!(
+            detail("{\"a\":\n[{\"b\":1,\"\\u0062\":2}]}"),
+            r#"the key "b" is repeated at line 2 column 16"#
+        );
+    }
+
+    #[test]
+    fn invalid_utf_8_and_deep_nesting_are_malformed() {
+        let problem = JsonObject::parse(b"{\"a\":\"\xff\"}").unwrap_err();
+        assert_eq!(
+            problem.detail(),
+            Some("invalid unicode code point at line 1 column 7")
+        );
+        let deep = format!("{{\"a\":{}", "[".repeat(100_000));
+        assert!(detail(&deep).starts_with("recursion limit exceeded at line 1 column"));
+    }
+
+    #[test]
+    fn a_value_that_is_no_object_is_a_violation_of_the_whole_body() {
+        let problem = JsonObject::parse(b"[1]").unwrap_err();
+        assert_eq!(problem.kind(), ProblemKind::VALIDATION_ERROR);
+        assert_eq!(
+            json!(problem.violations()),
+            json!([{"pointer": "", "code": "type", "detail": "must be a JSON object"}])
+        );
+    }
+
+    #[test]
+    fn only_json_in_utf_8_is_a_json_body() {
+        let accepts = |value: &'static str| {
+            require_json(&HeaderMap::from_iter([(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static(value),
+            )]))
+            .is_ok()
+        };
+        let accepted = [
+            "application/json",
+            "Application/JSON;charset=UTF-8",
+            "application/json; charset=\"utf-8\"",
+            "application/json;",
+        ];
+        let refused = [
+            "",
+            "text/plain",
+            "application/jsonp",
+            "application/ld+json",
+            "application/json; charset=latin1",
+            "application/json; profile=x",
+        ];
+        assert_eq!(accepted.map(accepts), [true; 4]);
+        assert_eq!(refused.map(accepts), [false; 6]);
+        assert!(require_json(&HeaderMap::new()).is_err());
+    }
+}
