@@ -1,1 +1,32 @@
-//! Placeholder while the crate is laid out.
+//! Text in, vector out: how the history of remediations becomes searchable by meaning.
+//!
+//! A text takes four steps. [`canonical_text`] keeps what happened and why and drops where and when, so that the
+//! thousandth crash loop of a deployment is the text of the first. [`EmbeddingCache`] remembers the vectors of
+//! recent texts and asks what lies behind it (the database) before anything is computed. [`Embedder`] owns the model
+//! on a thread of its own and runs waiting texts together. A [`Model`] computes: [`MiniLm`] for real, [`Hashed`] in
+//! tests.
+//!
+//! The service that writes and the service that reads both use this crate: a query finds a record only when both
+//! went through the same canonical text and the same model.
+//!
+//! To add a model, implement [`Model`] in a file of its own. The embedder checks whatever comes back, so a model
+//! need not.
+
+mod bert;
+mod cache;
+mod canonical_text;
+mod embedder;
+mod hashed;
+mod minilm;
+mod model;
+mod vector;
+
+pub use cache::{CacheOptions, CacheStats, EmbeddingCache, text_sha256};
+pub use canonical_text::{
+    CANONICAL_TEXT_VERSION, MAX_CANONICAL_CHARS, Parts, canonical_query, canonical_text,
+};
+pub use embedder::{EmbedError, Embedder, EmbedderOptions, InvalidAnswer};
+pub use hashed::Hashed;
+pub use minilm::{LoadError, MiniLm};
+pub use model::{Model, ModelError, ModelInfo};
+pub use vector::{InvalidVector, check_vector, cosine_similarity};

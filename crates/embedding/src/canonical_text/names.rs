@@ -1,0 +1,207 @@
+//! The stable part of a name: what all pods of one deployment have in common.
+
+use super::words::split_camel_case;
+
+/// What stands for an identity that says nothing about what happened.
+pub(super) const IDENTITY: &str = "*";
+/// What stands for a quantity or a time.
+pub(super) const QUANTITY: &str = "#";
+
+/// The alphabet of Kubernetes' generated suffixes: no vowels and nothing that looks like one, so that no words arise.
+const GENERATED: &str = "bcdfghjklmnpqrstvwxz2456789";
+/// A pod's own suffix has this many characters.
+const POD_SUFFIX: usize = 5;
+/// Words that happen to be spelled in that alphabet.
+const NOT_GENERATED: [&str; 4] = ["https", "http2", "grpcs", "xhtml"];
+
+/// Machines and copies, which people like to number: `node12` is a node.
+const NUMBERED: [&str; 14] = [
+    "disk",
+    "host",
+    "instance",
+    "master",
+    "node",
+    "partition",
+    "pod",
+    "replica",
+    "server",
+    "shard",
+    "vm",
+    "volume",
+    "worker",
+    "zone",
+];
+
+/// Rewrites a run of letters and digits, perhaps with hyphens inside.
+pub(super) fn stable(word: &str) -> String {
+    if word.contains('-') {
+        stable_name(word)
+    } else {
+        stable_word(word)
+    }
+}
+
+fn stable_word(word: &str) -> String {
+    if word.chars().all(char::is_numeric) {
+        return QUANTITY.to_owned();
+    }
+    if is_identity(word) {
+        return IDENTITY.to_owned();
+    }
+    let stem = word.trim_end_matches(|c: char| c.is_ascii_digit());
+    if stem.len() < word.len() && NUMBERED.contains(&stem.to_ascii_lowercase().as_str()) {
+        return stem.to_owned();
+    }
+    split_camel_case(word)
+}
+
+fn stable_name(name: &str) -> String {
+    let segments: Vec<&str> = name.split('-').collect();
+    let mut kept: Vec<String> = Vec::with_capacity(segments.len());
+    let mut after_hash = false;
+    for (index, segment) in segments.iter().enumerate() {
+        let (first, last) = (index == 0, index + 1 == segments.len());
+        let hash = is_identity(segment) || (!first && is_replica_set_hash(segment));
+        // `api-7d9c8b6f5-x2x9p`, also when somebody made the suffix up and used vowels.
+        let suffix = last && (is_pod_suffix(segment) && !first || after_hash && is_short_suffix(segment));
+        // `postgres-0`, `backup-28473920`, `vmss000003`
+        let number = !first && (segment.chars().all(char::is_numeric) || trailing_digits(segment) >= 4);
+        if !(hash || suffix || number) {
+            kept.push(stable_word(segment));
+        }
+        after_hash = hash;
+    }
+    let stem = kept.join("-");
+    // `i-0abc…`, `vol`: what is left of an id is no name.
+    if stem.chars().filter(|c| c.is_alphabetic()).count() < 2 {
+        IDENTITY.to_owned()
+    } else {
+        stem
+    }
+}
+
+/// Digests, container ids and other tokens that nobody chose.
+fn is_identity(word: &str) -> bool {
+    if !word.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return false;
+    }
+    let digits = word.bytes().filter(u8::is_ascii_digit).count();
+    let letters = word.len() - digits;
+    let hexadecimal = word.len() >= 7 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let long = word.len() >= 16 && digits >= 2;
+    digits > 0 && letters > 0 && (hexadecimal || long || alternations(word) >= 4)
+}
+
+fn is_replica_set_hash(segment: &str) -> bool {
+    let mixed = alternations(segment) >= 1;
+    match segment.len() {
+        6..=7 => mixed && segment.chars().all(|c| GENERATED.contains(c)),
+        8..=10 => {
+            segment.chars().all(|c| GENERATED.contains(c))
+                || alternations(segment) >= 2
+                    && segment
+                        .bytes()
+                        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        }
+        _ => false,
+    }
+}
+
+fn is_pod_suffix(segment: &str) -> bool {
+    segment.len() == POD_SUFFIX
+        && segment.chars().all(|c| GENERATED.contains(c))
+        && !NOT_GENERATED.contains(&segment)
+}
+
+fn is_short_suffix(segment: &str) -> bool {
+    (POD_SUFFIX - 1..=POD_SUFFIX).contains(&segment.len())
+        && segment
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
+/// How often letters and digits take turns: 0 in `api`, 1 in `x509`, 4 in `x2x9p`.
+fn alternations(word: &str) -> usize {
+    word.as_bytes()
+        .windows(2)
+        .filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit())
+        .count()
+}
+
+fn trailing_digits(word: &str) -> usize {
+    word.bytes().rev().take_while(u8::is_ascii_digit).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stable;
+
+    #[test]
+    fn names_keep_their_stem() {
+        for (name, stem) in [
+            ("api-7d9c8b6f5-x2x9p", "api"),
+            ("payment-api-6f8d9c7b54-abcde", "payment-api"),
+            ("api-7d9c8b6f5", "api"),
+            ("fluentd-x2x9p", "fluentd"),
+            ("fluentd-bcdfg", "fluentd"),
+            ("postgres-0", "postgres"),
+            ("kafka-broker-12", "kafka-broker"),
+            ("backup-28473920-k7x2p", "backup"),
+            ("gke-prod-default-pool-1a2b3c4d-x7k2", "gke-prod-default-pool"),
+            ("aks-nodepool1-12345678-vmss000003", "aks-nodepool1"),
+            ("node12", "node"),
+            ("worker-3", "worker"),
+            ("i-0abcd1234ef567890", "*"),
+            ("coredns-66bff467f8-2xq8r", "coredns"),
+        ] {
+            assert_eq!(stable(name), stem, "{name}");
+            assert_eq!(stable(stem), stem, "{stem}");
+        }
+    }
+
+    #[test]
+    fn chosen_names_stay_whole() {
+        for name in [
+            "payment-api",
+            "node-exporter",
+            "cert-manager",
+            "liveness",
+            "back-off",
+            "non-zero",
+            "read-only",
+            "x509",
+            "web-https",
+            "v1beta1",
+            "oauth2",
+            "k8s",
+            "e2e",
+            "i386",
+            "amd64",
+            "sha256",
+            "s3",
+            "deadbeef",
+            "base64",
+            "ingress-nginx-controller",
+            "kube-dns",
+            "Büro-Größe",
+            "log4j2",
+            "nodepool1",
+        ] {
+            assert_eq!(stable(name), name);
+        }
+    }
+
+    #[test]
+    fn ids_and_numbers_become_placeholders() {
+        for (word, placeholder) in [
+            ("3f2a9bc", "*"),
+            ("4c01db0b339c", "*"),
+            ("01HXYZ7K3M9QW2E8R4T6", "*"),
+            ("x2x9p", "*"),
+            ("12345", "#"),
+            ("٣٤", "#"),
+        ] {
+            assert_eq!(stable(word), placeholder, "{word}");
+        }
+    }
+}
