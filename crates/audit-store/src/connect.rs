@@ -1,0 +1,137 @@
+//! Connections: one kind for the writer, one for the reader.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::{SchemaName, StoreError};
+
+/// Where the database is and how many connections to it to hold.
+#[derive(Debug, Clone)]
+pub struct ConnectOptions {
+    /// `postgres://user:password@host:port/database`.
+    pub url: String,
+    /// The data schema.
+    pub schema: SchemaName,
+    /// Upper bound of connections.
+    pub max_connections: u32,
+    /// How long a caller waits for a connection, the making of a new one included.
+    pub acquire_timeout: Duration,
+    /// How long a statement may run before PostgreSQL cancels it.
+    pub statement_timeout: Duration,
+    /// Shown in `pg_stat_activity`.
+    pub application_name: String,
+}
+
+impl ConnectOptions {
+    /// Options with the defaults of the services: 10 connections, 5 s to get one, 10 s for a statement.
+    #[must_use]
+    pub fn new(url: impl Into<String>, schema: SchemaName, application_name: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            schema,
+            max_connections: 10,
+            acquire_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(10),
+            application_name: application_name.into(),
+        }
+    }
+
+    fn parse(&self) -> Result<PgConnectOptions, StoreError> {
+        Ok(PgConnectOptions::from_str(&self.url)
+            .map_err(StoreError::Driver)?
+            .application_name(&self.application_name))
+    }
+
+    fn pool(&self) -> PgPoolOptions {
+        PgPoolOptions::new()
+            .max_connections(self.max_connections)
+            .acquire_timeout(self.acquire_timeout)
+            // A connection that died silently must not be handed out.
+            .test_before_acquire(true)
+    }
+
+    pub(crate) fn writer(&self) -> Result<PgConnectOptions, StoreError> {
+        Ok(self.parse()?.options([
+            ("search_path", self.schema.writer_search_path()),
+            (
+                "statement_timeout",
+                self.statement_timeout.as_millis().to_string(),
+            ),
+            // What is acknowledged is durable, whatever the server's default is.
+            ("synchronous_commit", "on".to_owned()),
+            ("timezone", "UTC".to_owned()),
+            // Batches are short statements with high cost estimates: compiling them costs more than running them.
+            ("jit", "off".to_owned()),
+        ]))
+    }
+
+    fn reader(&self) -> Result<PgConnectOptions, StoreError> {
+        Ok(self.parse()?.options([
+            ("search_path", self.schema.reader_search_path()),
+            (
+                "statement_timeout",
+                self.statement_timeout.as_millis().to_string(),
+            ),
+            ("default_transaction_read_only", "on".to_owned()),
+            ("timezone", "UTC".to_owned()),
+            ("jit", "off".to_owned()),
+            // Optional filters are written `$1 IS NULL OR column = $1`: only a plan made for the values at hand
+            // drops the unused ones and finds the index and the partitions of the used ones.
+            ("plan_cache_mode", "force_custom_plan".to_owned()),
+        ]))
+    }
+
+    pub(crate) async fn connect_reader(&self) -> Result<PgPool, StoreError> {
+        Ok(self.pool().connect_with(self.reader()?).await?)
+    }
+}
+
+/// The database as Data Storage sees it: everything in the data schema may be written.
+#[derive(Debug, Clone)]
+pub struct WriteStore {
+    pool: PgPool,
+    schema: SchemaName,
+}
+
+impl WriteStore {
+    /// Connects as the owner of the data schema.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the URL is malformed or the database cannot be reached in `acquire_timeout`.
+    pub async fn connect(options: &ConnectOptions) -> Result<Self, StoreError> {
+        let pool = options.pool().connect_with(options.writer()?).await?;
+        Ok(Self {
+            pool,
+            schema: options.schema.clone(),
+        })
+    }
+
+    /// The connections, for the modules of this crate and for tests.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// The data schema.
+    #[must_use]
+    pub fn schema(&self) -> &SchemaName {
+        &self.schema
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query!("SELECT 1 AS one").fetch_one(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Closes all connections, waiting for those in use.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}

@@ -1,0 +1,105 @@
+//! What Context API may ask of the database.
+//!
+//! A [`Reader`] cannot write, three times over: it has no method that does, its connections open read-only
+//! transactions, and the role it logs in as holds `SELECT` on the context schema and nothing else.
+
+mod filter;
+mod incident;
+mod incidents;
+mod search;
+
+use sqlx::PgPool;
+
+use crate::compatibility::{
+    Incompatible, ModelIdentity, dimension, require_extension, require_properties, require_server,
+};
+use crate::{ConnectOptions, SchemaName, StoreError};
+
+pub use filter::IncidentFilter;
+pub use incident::{Analysis, Event, ExecutionState, IncidentDetail, WorkflowState};
+pub use incidents::{Incident, IncidentPage, Order};
+pub use search::{Hit, Search};
+
+/// The database as Context API sees it: the views of the context schema.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    pool: PgPool,
+    schema: SchemaName,
+}
+
+impl Reader {
+    /// Connects as the reader role.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the URL is malformed or the database cannot be reached in `acquire_timeout`.
+    pub async fn connect(options: &ConnectOptions) -> Result<Self, StoreError> {
+        Ok(Self {
+            pool: options.connect_reader().await?,
+            schema: options.schema.clone(),
+        })
+    }
+
+    /// Refuses a server, a contract or a model that this version cannot read.
+    ///
+    /// # Errors
+    /// [`Incompatible`], saying what to do.
+    pub async fn require_compatible(&self, model: &ModelIdentity) -> Result<(), Incompatible> {
+        let mut connection = self.pool.acquire().await?;
+        require_server(&mut connection).await?;
+        require_extension(&mut connection).await?;
+        let contract = sqlx::query!(
+            r#"SELECT contract_version AS "contract_version!", embedding_model AS "model!",
+                      embedding_model_version AS "model_version!", embedding_dimension AS "dimension!"
+               FROM contract"#
+        )
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|error| {
+            match error
+                .as_database_error()
+                .and_then(sqlx::error::DatabaseError::code)
+                .as_deref()
+            {
+                // undefined_table, insufficient_privilege, invalid_schema_name
+                Some("42P01" | "42501" | "3F000") => Incompatible::NoContract {
+                    schema: self.schema.context(),
+                },
+                _ => error.into(),
+            }
+        })?;
+        let database = ModelIdentity {
+            name: contract.model,
+            version: contract.model_version,
+            dimension: dimension(contract.dimension),
+        };
+        require_properties(contract.contract_version, database, model)
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query!("SELECT 1 AS one").fetch_one(&self.pool).await?;
+        Ok(())
+    }
+
+    /// The connections, for tests.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Closes all connections, waiting for those in use.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// A transaction whose statements all see one state of the database.
+    async fn snapshot(&self) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, StoreError> {
+        Ok(self
+            .pool
+            .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .await?)
+    }
+}

@@ -1,0 +1,174 @@
+//! The incident list.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::filter::filtered;
+use super::{IncidentFilter, Reader};
+use crate::StoreError;
+
+/// The latest state of a remediation request, with its root cause and its workflow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Incident {
+    /// Incident id.
+    pub id: i64,
+    /// Name of the remediation request.
+    pub remediation_name: String,
+    /// Namespace of the remediation request.
+    pub remediation_namespace: String,
+    /// Where the signal came from.
+    pub signal_type: String,
+    /// Name of the alert.
+    pub alert_name: String,
+    /// Namespace the signal was raised in.
+    pub signal_namespace: Option<String>,
+    /// Fingerprint of the signal.
+    pub alert_fingerprint: Option<String>,
+    /// Severity of the signal.
+    pub severity: Option<String>,
+    /// Cluster of the affected resource.
+    pub cluster: String,
+    /// Environment of the affected resource.
+    pub environment: Option<String>,
+    /// Namespace of the affected resource; `None` for a cluster-scoped one.
+    pub resource_namespace: Option<String>,
+    /// Kind of the affected resource.
+    pub resource_kind: String,
+    /// Name of the affected resource.
+    pub resource_name: String,
+    /// Kind of action chosen.
+    pub action_type: Option<String>,
+    /// Parameters of the action.
+    pub action_parameters: Option<Value>,
+    /// Phase of the remediation.
+    pub phase: String,
+    /// pending, executing, completed, failed or rolled-back.
+    pub status: String,
+    /// Priority of the remediation.
+    pub priority: Option<String>,
+    /// Human-readable state.
+    pub message: Option<String>,
+    /// Machine-readable reason of the state.
+    pub reason: Option<String>,
+    /// Error of a failed remediation.
+    pub error_message: Option<String>,
+    /// Root cause of the newest analysis that found one.
+    pub root_cause: Option<String>,
+    /// Name of the newest workflow run for it.
+    pub workflow: Option<String>,
+    /// Kubernetes labels of the signal.
+    pub labels: Option<Value>,
+    /// Correlation id.
+    pub correlation_id: String,
+    /// When work started.
+    pub start_time: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub end_time: Option<DateTime<Utc>>,
+    /// From start to end, in milliseconds.
+    pub duration_ms: Option<i64>,
+    /// Writer of the state.
+    pub recorded_by: String,
+    /// createdAt of the remediation request.
+    pub created_at: DateTime<Utc>,
+    /// When the state was accepted.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Order of a list by creation time; equal times are ordered by id in the same direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Newest first.
+    Descending,
+    /// Oldest first.
+    Ascending,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IncidentPage {
+    /// The incidents of the page.
+    pub incidents: Vec<Incident>,
+    /// How many incidents pass the filter, in the same snapshot as the page.
+    pub total: i64,
+}
+
+/// Incidents with the filter's conditions and a tail of the caller's.
+macro_rules! select_incidents {
+    ($filter:expr, $tail:literal $(, $argument:expr)* $(,)?) => {
+        filtered!(
+            query_as<Incident>,
+            r#"SELECT i.id AS "id!", i.remediation_name AS "remediation_name!",
+               i.remediation_namespace AS "remediation_namespace!", i.signal_type AS "signal_type!",
+               i.alert_name AS "alert_name!", i.signal_namespace, i.alert_fingerprint, i.severity,
+               i.cluster AS "cluster!", i.environment, i.resource_namespace,
+               i.resource_kind AS "resource_kind!", i.resource_name AS "resource_name!", i.action_type,
+               i.action_parameters, i.phase AS "phase!", i.status AS "status!", i.priority, i.message,
+               i.reason, i.error_message, i.root_cause, i.workflow, i.labels,
+               i.correlation_id AS "correlation_id!", i.start_time, i.end_time, i.duration_ms,
+               i.recorded_by AS "recorded_by!", i.created_at AS "created_at!", i.updated_at AS "updated_at!"
+               FROM incidents i"#,
+            $filter,
+            $tail
+            $(, $argument)*
+        )
+    };
+}
+
+impl Reader {
+    /// One page of the incidents that pass a filter, and how many pass it.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database cannot be reached or takes too long.
+    pub async fn incidents(
+        &self,
+        filter: &IncidentFilter,
+        order: Order,
+        limit: i64,
+        offset: i64,
+    ) -> Result<IncidentPage, StoreError> {
+        let mut snapshot = self.snapshot().await?;
+        let total = filtered!(
+            query_scalar,
+            r#"SELECT count(*) AS "total!" FROM incidents i"#,
+            filter,
+            ""
+        )
+        .fetch_one(&mut *snapshot)
+        .await?;
+        let incidents = match order {
+            Order::Descending => {
+                select_incidents!(
+                    filter,
+                    "ORDER BY i.created_at DESC, i.id DESC LIMIT $16 OFFSET $17",
+                    limit,
+                    offset
+                )
+                .fetch_all(&mut *snapshot)
+                .await?
+            }
+            Order::Ascending => {
+                select_incidents!(
+                    filter,
+                    "ORDER BY i.created_at, i.id LIMIT $16 OFFSET $17",
+                    limit,
+                    offset
+                )
+                .fetch_all(&mut *snapshot)
+                .await?
+            }
+        };
+        snapshot.commit().await?;
+        Ok(IncidentPage { incidents, total })
+    }
+
+    /// The incidents with these ids, in no order.
+    pub(super) async fn incidents_by_id(
+        connection: &mut sqlx::PgConnection,
+        ids: &[i64],
+    ) -> Result<Vec<Incident>, StoreError> {
+        let all = IncidentFilter::default();
+        Ok(select_incidents!(all, "AND i.id = ANY($16)", ids)
+            .fetch_all(connection)
+            .await?)
+    }
+}

@@ -1,0 +1,274 @@
+//! Semantic search within hard filters.
+//!
+//! Vectors belong to distinct texts, not to incidents, so a search has two directions:
+//!
+//! * *from incidents to texts*, exact, where few incidents pass the filter: the distance of every text of each of them;
+//! * *from texts to incidents* otherwise: the nearest texts by the HNSW index, each expanded to its newest incidents
+//!   that pass the filter. If too few are found, more texts are taken, and in the end all of them, without the index.
+//!
+//! Either way an incident that fails the filter cannot appear, and one that passes is not lost behind others.
+
+use std::collections::{HashMap, HashSet};
+
+use pgvector::Vector;
+use sqlx::PgConnection;
+
+use super::filter::filtered;
+use super::{Incident, IncidentFilter, Reader};
+use crate::StoreError;
+
+/// Up to this many incidents are compared one by one. A comparison costs a few microseconds, an index scan as much
+/// as several hundred of them.
+const EXACT_UP_TO: i64 = 500;
+/// How many nearest texts are expanded, try after try; after the last, all texts.
+const NEAREST_TEXTS: [i64; 2] = [100, 1_000];
+
+/// A question to the memory.
+#[derive(Debug, Clone)]
+pub struct Search {
+    /// The vector of the description, of unit length.
+    pub vector: Vec<f32>,
+    /// The model the vector comes from.
+    pub model: String,
+    /// Hard filters.
+    pub filter: IncidentFilter,
+    /// How many incidents to give at most.
+    pub max_results: i64,
+    /// Least cosine similarity, -1 to 1.
+    pub min_similarity: f64,
+    /// An incident to leave out: the one that is asked about.
+    pub except: Option<i64>,
+}
+
+/// An incident found by meaning.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hit {
+    /// The incident.
+    pub incident: Incident,
+    /// Cosine similarity of the description and the nearest text of the incident, -1 to 1.
+    pub similarity: f64,
+    /// Kind of the record that text belongs to.
+    pub record_kind: String,
+    /// That text.
+    pub text: String,
+}
+
+/// The nearest text of an incident.
+struct Candidate {
+    incident_id: i64,
+    record_kind: String,
+    text: String,
+    similarity: f64,
+}
+
+impl Reader {
+    /// The incidents most similar to a description, best first; equally similar ones newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database cannot be reached or takes too long.
+    pub async fn search(&self, search: &Search) -> Result<Vec<Hit>, StoreError> {
+        let mut snapshot = self.snapshot().await?;
+        let candidates = match few_incidents(&mut snapshot, search).await? {
+            Some(incidents) => from_incidents(&mut snapshot, search, &incidents).await?,
+            None => from_texts(&mut snapshot, search).await?,
+        };
+        let ids: Vec<i64> = candidates.iter().map(|candidate| candidate.incident_id).collect();
+        let mut incidents: HashMap<i64, Incident> = Self::incidents_by_id(&mut snapshot, &ids)
+            .await?
+            .into_iter()
+            .map(|incident| (incident.id, incident))
+            .collect();
+        snapshot.commit().await?;
+        Ok(candidates
+            .into_iter()
+            .filter_map(|candidate| {
+                incidents.remove(&candidate.incident_id).map(|incident| Hit {
+                    incident,
+                    similarity: candidate.similarity,
+                    record_kind: candidate.record_kind,
+                    text: candidate.text,
+                })
+            })
+            .collect())
+    }
+
+    /// The vector of an incident's text: `None` where there is no such incident, `Some(None)` where its text has no
+    /// vector (yet).
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database cannot be reached or takes too long.
+    pub async fn vector_of_incident(&self, id: i64) -> Result<Option<Option<Vec<f32>>>, StoreError> {
+        let vector = sqlx::query_scalar!(
+            r#"SELECT embedding AS "embedding: Vector" FROM incidents WHERE id = $1"#,
+            id
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(vector.map(|vector| vector.map(|vector| vector.to_vec())))
+    }
+}
+
+/// An incident by the keys its texts are found with.
+struct Key {
+    id: i64,
+    namespace: String,
+    name: String,
+}
+
+/// The incidents that pass the filter, if they are few enough to be compared one by one.
+async fn few_incidents(
+    connection: &mut PgConnection,
+    search: &Search,
+) -> Result<Option<Vec<Key>>, StoreError> {
+    if search.filter.is_empty() {
+        return Ok(None);
+    }
+    let filter = &search.filter;
+    let keys = filtered!(
+        query_as<Key>,
+        r#"SELECT i.id AS "id!", i.remediation_namespace AS "namespace!", i.remediation_name AS "name!" FROM incidents i"#,
+        filter,
+        "LIMIT $16",
+        EXACT_UP_TO + 1
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok((i64::try_from(keys.len()).unwrap_or(i64::MAX) <= EXACT_UP_TO).then_some(keys))
+}
+
+/// Compares every text of each incident.
+async fn from_incidents(
+    connection: &mut PgConnection,
+    search: &Search,
+    incidents: &[Key],
+) -> Result<Vec<Candidate>, StoreError> {
+    let ids: Vec<i64> = incidents.iter().map(|key| key.id).collect();
+    let namespaces: Vec<String> = incidents.iter().map(|key| key.namespace.clone()).collect();
+    let names: Vec<String> = incidents.iter().map(|key| key.name.clone()).collect();
+    Ok(sqlx::query_as!(
+        Candidate,
+        r#"SELECT s.id AS "incident_id!", best.record_kind AS "record_kind!", best.text AS "text!",
+                  1 - best.distance AS "similarity!"
+           FROM UNNEST($1::bigint[], $2::text[], $3::text[]) AS s (id, namespace, name)
+           CROSS JOIN LATERAL (
+               SELECT t.record_kind, v.text, v.embedding <=> $4 AS distance
+               FROM incident_texts t
+               JOIN texts v ON v.id = t.embedding_id
+               WHERE t.remediation_namespace = s.namespace AND t.remediation_name = s.name AND t.incident_id = s.id
+                 AND v.model = $5
+               ORDER BY distance, t.record_kind
+               LIMIT 1
+           ) best
+           WHERE s.id IS DISTINCT FROM $6 AND 1 - best.distance >= $7
+           ORDER BY best.distance, s.id DESC
+           LIMIT $8"#,
+        &ids,
+        &namespaces,
+        &names,
+        Vector::from(search.vector.clone()) as _,
+        search.model,
+        search.except as _,
+        search.min_similarity,
+        search.max_results,
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
+/// A text and its distance to the description.
+struct NearText {
+    id: i64,
+    distance: f64,
+}
+
+/// Expands the nearest texts until there are enough incidents, or no texts left.
+async fn from_texts(connection: &mut PgConnection, search: &Search) -> Result<Vec<Candidate>, StoreError> {
+    sqlx::query("SET LOCAL hnsw.iterative_scan = strict_order")
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("SET LOCAL hnsw.ef_search = 200")
+        .execute(&mut *connection)
+        .await?;
+    for limit in NEAREST_TEXTS {
+        let texts = nearest_texts(connection, search, limit).await?;
+        // The texts not taken are less similar than the last one taken.
+        let rest_is_too_far = texts
+            .last()
+            .is_some_and(|text| 1.0 - text.distance < search.min_similarity);
+        let candidates = expand(connection, search, &texts).await?;
+        if rest_is_too_far || i64::try_from(candidates.len()).unwrap_or(i64::MAX) >= search.max_results {
+            return Ok(candidates);
+        }
+    }
+    // The index may have ended early; a scan of all texts does not.
+    sqlx::query("SET LOCAL enable_indexscan = off")
+        .execute(&mut *connection)
+        .await?;
+    let texts = nearest_texts(connection, search, i64::MAX).await?;
+    sqlx::query("SET LOCAL enable_indexscan = on")
+        .execute(&mut *connection)
+        .await?;
+    expand(connection, search, &texts).await
+}
+
+async fn nearest_texts(
+    connection: &mut PgConnection,
+    search: &Search,
+    limit: i64,
+) -> Result<Vec<NearText>, StoreError> {
+    Ok(sqlx::query_as!(
+        NearText,
+        r#"SELECT v.id AS "id!", v.embedding <=> $1 AS "distance!" FROM texts v
+           WHERE v.model = $2 ORDER BY v.embedding <=> $1 LIMIT $3"#,
+        Vector::from(search.vector.clone()) as _,
+        search.model,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
+/// The incidents of texts, each with its nearest text.
+///
+/// A text gives its `max_results` newest incidents at most. That loses none: an incident left out has at least
+/// `max_results` others before it, each with a text as near or nearer.
+async fn expand(
+    connection: &mut PgConnection,
+    search: &Search,
+    texts: &[NearText],
+) -> Result<Vec<Candidate>, StoreError> {
+    let ids: Vec<i64> = texts.iter().map(|text| text.id).collect();
+    let distances: Vec<f64> = texts.iter().map(|text| text.distance).collect();
+    let filter = &search.filter;
+    let found = filtered!(
+        query_as<Candidate>,
+        r#"SELECT f.id AS "incident_id!", f.record_kind AS "record_kind!", v.text AS "text!", 1 - n.distance AS "similarity!"
+           FROM UNNEST($16::bigint[], $17::double precision[]) AS n (text_id, distance)
+           JOIN texts v ON v.id = n.text_id
+           CROSS JOIN LATERAL (
+               SELECT DISTINCT ON (i.created_at, i.id) i.id, i.created_at, t.record_kind
+               FROM incident_texts t
+               JOIN incidents i ON i.id = t.incident_id"#,
+        filter,
+        "AND t.embedding_id = n.text_id AND i.id IS DISTINCT FROM $18
+               ORDER BY i.created_at DESC, i.id DESC, t.record_kind
+               LIMIT $20
+           ) f
+           WHERE 1 - n.distance >= $19
+           ORDER BY n.distance, f.created_at DESC, f.id DESC, f.record_kind",
+        &ids,
+        &distances,
+        search.except as _,
+        search.min_similarity,
+        search.max_results,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut seen = HashSet::new();
+    let limit = usize::try_from(search.max_results).unwrap_or(usize::MAX);
+    Ok(found
+        .into_iter()
+        .filter(|candidate| seen.insert(candidate.incident_id))
+        .take(limit)
+        .collect())
+}

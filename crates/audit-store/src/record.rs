@@ -1,0 +1,190 @@
+//! The four kinds of record, as validated values.
+//!
+//! A value of these types has passed validation: what it holds can be stored. Serialised, it is the canonical wire
+//! form: camelCase, absent fields left out, times in UTC with microseconds. That form is the ledger's payload.
+
+mod ai_analysis;
+mod execution;
+mod remediation;
+mod vocabulary;
+mod workflow;
+
+use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+pub use ai_analysis::AiAnalysis;
+pub use execution::Execution;
+pub use remediation::Remediation;
+pub use vocabulary::{Environment, Phase, Priority, RecordKind, Severity, SignalType, StepPhase};
+pub use workflow::{StepStatus, Workflow};
+
+/// What the records of all kinds have in common.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Head {
+    /// Name of the recorded custom resource.
+    pub name: String,
+    /// Namespace of the recorded custom resource.
+    pub namespace: String,
+    /// Phase of this version.
+    pub phase: Phase,
+    /// Human-readable state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When the custom resource was made; part of the instance's identity.
+    pub created_at: Timestamp,
+    /// When work on it started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it reached a terminal phase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    /// Id that ties records of several services together.
+    pub correlation_id: String,
+}
+
+/// A point in time at PostgreSQL's resolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(DateTime<Utc>);
+
+impl Timestamp {
+    /// Drops what is finer than a microsecond, so that what is read back equals what was written.
+    #[must_use]
+    pub fn new(time: DateTime<Utc>) -> Self {
+        Self(time.trunc_subsecs(6))
+    }
+
+    /// The point in time.
+    #[must_use]
+    pub fn to_utc(self) -> DateTime<Utc> {
+        self.0
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.to_rfc3339_opts(SecondsFormat::Micros, true))
+    }
+}
+
+/// A validated record of any kind.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Record {
+    /// A remediation request.
+    Remediation(Remediation),
+    /// An AI analysis.
+    AiAnalysis(AiAnalysis),
+    /// A workflow execution.
+    Workflow(Workflow),
+    /// An action on the cluster.
+    Execution(Execution),
+}
+
+impl Record {
+    /// The kind.
+    #[must_use]
+    pub fn kind(&self) -> RecordKind {
+        match self {
+            Self::Remediation(_) => RecordKind::Remediation,
+            Self::AiAnalysis(_) => RecordKind::AiAnalysis,
+            Self::Workflow(_) => RecordKind::Workflow,
+            Self::Execution(_) => RecordKind::Execution,
+        }
+    }
+
+    /// What all kinds have.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        match self {
+            Self::Remediation(record) => &record.head,
+            Self::AiAnalysis(record) => &record.head,
+            Self::Workflow(record) => &record.head,
+            Self::Execution(record) => &record.head,
+        }
+    }
+
+    /// The ledger's payload and its SHA-256.
+    ///
+    /// The hash is taken over the payload's text. Its keys are sorted, because `serde_json` keeps objects as sorted
+    /// maps, so neither the order of a sender's keys nor white space makes another version.
+    ///
+    /// # Errors
+    /// `serde_json`'s error where a value has no JSON form; a validated record always has one.
+    pub fn payload(&self) -> Result<(serde_json::Value, [u8; 32]), serde_json::Error> {
+        let payload = serde_json::to_value(self)?;
+        let hash = Sha256::digest(serde_json::to_vec(&payload)?);
+        Ok((payload, hash.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeZone;
+    use serde_json::json;
+
+    use super::*;
+
+    fn minimal() -> Workflow {
+        Workflow {
+            head: Head {
+                name: "wf-1".into(),
+                namespace: "kubernaut-system".into(),
+                phase: Phase::Pending,
+                message: None,
+                created_at: Timestamp::new(Utc.timestamp_nanos(1_700_000_000_123_456_789)),
+                started_at: None,
+                completed_at: None,
+                correlation_id: "c-1".into(),
+            },
+            remediation_request_ref: "rr-1".into(),
+            ai_analysis_ref: None,
+            workflow_name: "restart".into(),
+            is_auto_approved: None,
+            requires_approval: None,
+            current_step: None,
+            step_count: None,
+            completed_count: None,
+            failed_count: None,
+            skipped_count: None,
+            step_statuses: None,
+        }
+    }
+
+    #[test]
+    fn the_payload_is_the_wire_form_with_absent_fields_left_out() {
+        let (payload, _) = Record::Workflow(minimal()).payload().unwrap();
+        assert_eq!(
+            payload,
+            json!({
+                "name": "wf-1", "namespace": "kubernaut-system", "phase": "Pending",
+                "createdAt": "2023-11-14T22:13:20.123456Z", "correlationId": "c-1",
+                "remediationRequestRef": "rr-1", "workflowName": "restart"
+            })
+        );
+    }
+
+    #[test]
+    fn the_hash_is_of_the_content_with_sorted_keys() {
+        let (payload, hash) = Record::Workflow(minimal()).payload().unwrap();
+        let text = concat!(
+            r#"{"correlationId":"c-1","createdAt":"2023-11-14T22:13:20.123456Z","name":"wf-1","#,
+            r#""namespace":"kubernaut-system","phase":"Pending","remediationRequestRef":"rr-1","workflowName":"restart"}"#
+        );
+        assert_eq!(payload.to_string(), text);
+        assert_eq!(hash, <[u8; 32]>::from(Sha256::digest(text)));
+    }
+
+    #[test]
+    fn another_content_has_another_hash() {
+        let (_, before) = Record::Workflow(minimal()).payload().unwrap();
+        let (_, after) = Record::Workflow(Workflow {
+            workflow_name: "restart2".into(),
+            ..minimal()
+        })
+        .payload()
+        .unwrap();
+        assert_ne!(before, after);
+    }
+}

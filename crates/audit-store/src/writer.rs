@@ -1,0 +1,206 @@
+//! A batch of records into the ledger and, by the same transaction, into the read model.
+//!
+//! The order of one transaction:
+//!
+//! 1. texts that are not there yet, with their vectors ([`texts`]);
+//! 2. the ledger: every new version; a replay finds the row it repeats ([`ledger`]);
+//! 3. the read model, folded in SQL from the ledger rows just made ([`fold`]).
+//!
+//! A transaction touches keys in sorted order, table after table, so that two of them cannot deadlock.
+
+mod fold;
+mod ledger;
+mod texts;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use crate::record::{Record, RecordKind};
+use crate::{StoreError, WriteStore};
+
+pub use ledger::EventRef;
+
+/// A validated record on its way into the store.
+#[derive(Debug, Clone)]
+pub struct NewRecord {
+    record: Record,
+    payload: Value,
+    payload_sha256: [u8; 32],
+    /// Identity of the writer.
+    pub actor: String,
+    /// When the service accepted it.
+    pub received_at: DateTime<Utc>,
+    /// Version of the redaction policy it went through; 0 for none.
+    pub redaction_policy: i16,
+    /// Its canonical text; `None` where nothing in it can be searched by meaning.
+    pub text: Option<RecordText>,
+}
+
+/// The canonical text of a record, with its vector where there was time to make it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordText {
+    /// The text.
+    pub text: String,
+    /// SHA-256 of the text.
+    pub sha256: [u8; 32],
+    /// The vector, of the model's dimension and unit length.
+    pub vector: Option<Vec<f32>>,
+}
+
+impl NewRecord {
+    /// Prepares a record for the ledger.
+    ///
+    /// # Errors
+    /// `serde_json`'s error where a value has no JSON form; a validated record always has one.
+    pub fn new(record: Record, actor: String, received_at: DateTime<Utc>) -> Result<Self, serde_json::Error> {
+        let (payload, payload_sha256) = record.payload()?;
+        Ok(Self {
+            record,
+            payload,
+            payload_sha256,
+            actor,
+            received_at,
+            redaction_policy: 0,
+            text: None,
+        })
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Ledger id of this version; of the first one for a replay.
+    pub event_id: i64,
+    /// Id of the incident, for a remediation.
+    pub incident_id: Option<i64>,
+    /// Id of the text, where the record has one.
+    pub embedding_id: Option<i64>,
+    /// Whether the text can already be found by meaning.
+    pub embedding_status: EmbeddingStatus,
+    /// When this version was accepted first.
+    pub received_at: DateTime<Utc>,
+    /// Whether the ledger held this version before.
+    pub replayed: bool,
+}
+
+/// State of the vector of a record's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmbeddingStatus {
+    /// The vector is stored.
+    Stored,
+    /// The vector will be stored by the worker.
+    Pending,
+    /// The record has no text.
+    None,
+}
+
+impl EmbeddingStatus {
+    /// The status as spelled on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Pending => "pending",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Writes records in one transaction, answering each in its place.
+///
+/// # Errors
+/// [`StoreError`] for the batch as a whole; then nothing of it is stored.
+pub async fn write_batch(
+    store: &WriteStore,
+    model: &str,
+    records: &[NewRecord],
+) -> Result<Vec<Receipt>, StoreError> {
+    let mut transaction = store.pool().begin().await?;
+    let texts = texts::insert(&mut transaction, model, records).await?;
+    let events = ledger::append(&mut transaction, records, &texts).await?;
+    let new: Vec<EventRef> = events
+        .iter()
+        .filter(|event| !event.replayed)
+        .map(|event| event.event)
+        .collect();
+    if !new.is_empty() {
+        let is_new = |kind| {
+            records
+                .iter()
+                .zip(&events)
+                .any(|(record, event)| !event.replayed && record.record.kind() == kind)
+        };
+        fold::resources(&mut transaction, &new).await?;
+        fold::action_histories(&mut transaction, &new).await?;
+        if is_new(RecordKind::Remediation) {
+            fold::remediations(&mut transaction, &new).await?;
+        }
+        if is_new(RecordKind::AiAnalysis) {
+            fold::analyses(&mut transaction, &new).await?;
+        }
+        if is_new(RecordKind::Workflow) {
+            fold::workflows(&mut transaction, &new).await?;
+        }
+        if is_new(RecordKind::Execution) {
+            fold::executions(&mut transaction, &new).await?;
+        }
+    }
+    let incidents = ledger::incident_ids(&mut transaction, records).await?;
+    transaction.commit().await?;
+    Ok(events
+        .into_iter()
+        .zip(incidents)
+        .map(|(event, incident_id)| Receipt {
+            event_id: event.event.id,
+            incident_id,
+            embedding_id: event.embedding_id,
+            embedding_status: event.embedding_status,
+            received_at: event.received_at,
+            replayed: event.replayed,
+        })
+        .collect())
+}
+
+/// Writes records like [`write_batch`], but lets one that the database refuses fail alone.
+///
+/// A refused batch is halved until the culprit is found: `log2(n)` transactions more for one bad record among n.
+/// Errors that are not about the data fail the whole batch.
+pub async fn write_isolating(
+    store: &WriteStore,
+    model: &str,
+    records: &[NewRecord],
+) -> Vec<Result<Receipt, StoreError>> {
+    match write_batch(store, model, records).await {
+        Ok(receipts) => receipts.into_iter().map(Ok).collect(),
+        Err(error @ StoreError::Rejected { .. }) if records.len() == 1 => vec![Err(error)],
+        Err(StoreError::Rejected { .. }) => {
+            let (left, right) = records.split_at(records.len() / 2);
+            let mut results = Box::pin(write_isolating(store, model, left)).await;
+            results.extend(Box::pin(write_isolating(store, model, right)).await);
+            results
+        }
+        Err(error) => shared(error, records.len()),
+    }
+}
+
+/// The same error for each record of a batch.
+fn shared(error: StoreError, count: usize) -> Vec<Result<Receipt, StoreError>> {
+    let again = |error: &StoreError| match error {
+        StoreError::Contention(_) => StoreError::Contention(sqlx::Error::Protocol(error.to_string())),
+        StoreError::Timeout(_) => StoreError::Timeout(sqlx::Error::Protocol(error.to_string())),
+        StoreError::Inconsistent(what) => StoreError::Inconsistent(what.clone()),
+        StoreError::Driver(cause) => StoreError::Driver(sqlx::Error::Protocol(cause.to_string())),
+        StoreError::Unavailable(cause) | StoreError::Rejected { source: cause, .. } => {
+            StoreError::Unavailable(sqlx::Error::Protocol(cause.to_string()))
+        }
+    };
+    let mut results: Vec<_> = (1..count).map(|_| Err(again(&error))).collect();
+    results.push(Err(error));
+    results
+}

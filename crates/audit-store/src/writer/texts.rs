@@ -1,0 +1,94 @@
+//! Distinct texts: each is stored once, so that a repeated one never enters the vector index again.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+use pgvector::Vector;
+use sqlx::PgConnection;
+
+use super::{EmbeddingStatus, NewRecord};
+use crate::StoreError;
+
+/// Where a text is stored and whether its vector is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoredText {
+    pub(super) id: i64,
+    pub(super) status: EmbeddingStatus,
+}
+
+/// What is to be stored of a distinct text.
+struct NewText<'a> {
+    text: &'a str,
+    created_at: DateTime<Utc>,
+    vector: Option<&'a Vec<f32>>,
+}
+
+/// Inserts the texts that are not there, and finds the others, by SHA-256.
+///
+/// A text that is there without a vector is left to the worker that fills it: waiting here for its lock would make
+/// a write as slow as the embedder.
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    model: &str,
+    records: &[NewRecord],
+) -> Result<HashMap<[u8; 32], StoredText>, StoreError> {
+    // Sorted by key, and each key once. A vector of any of the records serves all of them.
+    let mut distinct: BTreeMap<[u8; 32], NewText<'_>> = BTreeMap::new();
+    for record in records {
+        if let Some(text) = &record.text {
+            let entry = distinct.entry(text.sha256).or_insert(NewText {
+                text: &text.text,
+                created_at: record.received_at,
+                vector: None,
+            });
+            entry.vector = entry.vector.or(text.vector.as_ref());
+        }
+    }
+    if distinct.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let hashes: Vec<Vec<u8>> = distinct.keys().map(|hash| hash.to_vec()).collect();
+    let texts: Vec<String> = distinct.values().map(|new| new.text.to_owned()).collect();
+    let times: Vec<_> = distinct
+        .values()
+        .map(|(record, _, _)| record.received_at)
+        .collect();
+    let vectors: Vec<Option<Vector>> = distinct
+        .values()
+        .map(|new| new.vector.map(|vector| Vector::from(vector.clone())))
+        .collect();
+    sqlx::query!(
+        "INSERT INTO incident_embeddings (model, text_sha256, text, created_at, embedding, embedded_at)
+         SELECT $1, t.text_sha256, t.text, t.created_at, t.embedding, CASE WHEN t.embedding IS NOT NULL THEN t.created_at END
+         FROM UNNEST($2::bytea[], $3::text[], $4::timestamptz[], $5::vector[]) AS t (text_sha256, text, created_at, embedding)
+         ORDER BY t.text_sha256
+         ON CONFLICT (model, text_sha256) DO NOTHING",
+        model,
+        &hashes,
+        &texts,
+        &times,
+        &vectors as _,
+    )
+    .execute(&mut *connection)
+    .await?;
+    let rows = sqlx::query!(
+        r#"SELECT id, text_sha256, embedding IS NOT NULL AS "embedded!" FROM incident_embeddings
+           WHERE model = $1 AND text_sha256 = ANY($2)"#,
+        model,
+        &hashes,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let hash = <[u8; 32]>::try_from(row.text_sha256)
+                .map_err(|_| StoreError::Inconsistent("a text hash has no 32 bytes".to_owned()))?;
+            let status = if row.embedded {
+                EmbeddingStatus::Stored
+            } else {
+                EmbeddingStatus::Pending
+            };
+            Ok((hash, StoredText { id: row.id, status }))
+        })
+        .collect()
+}
