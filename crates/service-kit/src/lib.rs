@@ -10,6 +10,75 @@
 //! 6. [`router::fallbacks`] and [`boundary::stack`] wrap the routes, [`health::Health`] adds the probes;
 //! 7. [`server::Server::serve`] answers until shutdown and returns when the last request is drained.
 //!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use axum::{Router, routing::get};
+//! use service_kit::{
+//!     boundary::{Boundary, RequestIds, RequestsConfig, stack},
+//!     config::Loader,
+//!     health::Health,
+//!     metrics::{self, BuildInfo, HttpMetrics},
+//!     router::fallbacks,
+//!     server::{Ended, Server, ServerConfig},
+//!     shutdown::Shutdown,
+//!     telemetry::{self, LogConfig},
+//! };
+//!
+//! #[derive(serde::Deserialize)]
+//! #[serde(deny_unknown_fields)]
+//! struct Config {
+//!     server: ServerConfig,
+//!     requests: RequestsConfig,
+//!     log: LogConfig,
+//! }
+//!
+//! const DEFAULTS: &str = r#"
+//!     [server]
+//!     api_address = "127.0.0.1:0"
+//!     metrics_address = "127.0.0.1:0"
+//!     max_connections = 1024
+//!     header_read_timeout = "30s"
+//!     readiness_delay = "0s"
+//!     drain_timeout = "30s"
+//!
+//!     [requests]
+//!     deadline = "30s"
+//!     body_read_timeout = "10s"
+//!     body_max_bytes = 1_048_576
+//!
+//!     [log]
+//!     format = "json"
+//!     level = "info"
+//!     directives = ""
+//! "#;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config: Config = Loader::new(DEFAULTS).environment("GREETER", std::env::vars_os()).load()?;
+//! telemetry::init(&config.log, &["greeter"])?;
+//! let shutdown = Shutdown::on_signals()?;
+//! let server = Server::bind(config.server).await?;
+//!
+//! let mut registry = metrics::registry("greeter");
+//! metrics::register_build_info(&mut registry, &BuildInfo { version: "0.1.0".into(), revision: "unknown".into() });
+//! let boundary = Boundary {
+//!     limits: config.requests,
+//!     request_ids: RequestIds::from_os(),
+//!     metrics: HttpMetrics::register(&mut registry),
+//! };
+//! let probes = Health::builder().required("voice", || async { Ok(()) }).build(shutdown.clone()).router();
+//! let routes = Router::new().route("/greeting", get(|| async { "hello" }));
+//! let api = stack(fallbacks(routes), boundary).merge(probes.clone());
+//! let metrics = metrics::router(Arc::new(registry)).merge(probes);
+//!
+//! # shutdown.begin();
+//! let ended = server.serve(api, metrics, shutdown).await;
+//! assert_eq!(ended, Ended::Drained);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Five conventions hold everywhere:
 //!
 //! - every error answer is a [`problem::Problem`]; what the client reads and what we know are kept apart;

@@ -146,7 +146,7 @@ impl Answer {
 
     /// Asserts that this is a problem whose whole body, but for what every problem has, is `rest`.
     #[track_caller]
-    pub(crate) fn assert_problem(&self, status: u16, slug: &str, instance: &str, rest: Value) {
+    pub(crate) fn assert_problem(&self, status: u16, slug: &str, instance: &str, rest: &Value) {
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
         assert_eq!(self.header("cache-control"), Some("no-store"));
         assert_eq!(

@@ -19,7 +19,7 @@ async fn unknown_paths_are_404() {
         404,
         "unknown-path",
         "/nothing/here",
-        json!({"title": "Nothing is served under this path"}),
+        &json!({"title": "Nothing is served under this path"}),
     );
 }
 
@@ -33,7 +33,7 @@ async fn unknown_methods_are_405_and_allow_lists_the_others() {
         405,
         "method-not-allowed",
         "/things/7",
-        json!({
+        &json!({
             "title": "Method not allowed",
             "detail": "`PUT` is not answered here; `Allow` lists the methods that are.",
         }),
@@ -49,7 +49,7 @@ async fn a_panic_is_a_500_without_its_message() {
         500,
         "internal-error",
         "/panic",
-        json!({"title": "Internal error", "detail": detail}),
+        &json!({"title": "Internal error", "detail": detail}),
     );
 }
 
@@ -61,7 +61,7 @@ async fn a_cause_stays_inside() {
         500,
         "internal-error",
         "/broken",
-        json!({"title": "Internal error", "detail": detail}),
+        &json!({"title": "Internal error", "detail": detail}),
     );
 }
 
@@ -72,7 +72,7 @@ async fn unavailability_says_when_to_come_back() {
         503,
         "service-unavailable",
         "/busy",
-        json!({"title": "Service unavailable", "detail": "The queue is full."}),
+        &json!({"title": "Service unavailable", "detail": "The queue is full."}),
     );
     assert_eq!(answer.header("retry-after"), Some("2"));
 }
@@ -86,7 +86,7 @@ async fn the_deadline_ends_a_request_with_504() {
         504,
         "gateway-timeout",
         "/sleep/2001",
-        json!({
+        &json!({
             "title": "The answer took too long",
             "detail": "There was no answer within 2s. What was asked for may have happened or may yet happen.",
         }),

@@ -28,7 +28,7 @@ async fn malformed_json_says_where() {
         400,
         "malformed-json",
         "/json",
-        json!({"title": "The request body is not valid JSON", "detail": "expected value at line 2 column 6"}),
+        &json!({"title": "The request body is not valid JSON", "detail": "expected value at line 2 column 6"}),
     );
 }
 
@@ -38,7 +38,7 @@ async fn no_object_is_a_violation() {
         400,
         "validation-error",
         "/json",
-        json!({
+        &json!({
             "title": "The request body breaks rules",
             "detail": "The body breaks the rules listed in `errors`.",
             "errors": [{"pointer": "", "code": "type", "detail": "must be a JSON object"}],
@@ -56,7 +56,7 @@ async fn another_media_type_is_415() {
         415,
         "unsupported-media-type",
         "/json",
-        json!({
+        &json!({
             "title": "Unsupported media type",
             "detail": "The body must be sent as `Content-Type: application/json`, in UTF-8.",
         }),
@@ -74,7 +74,7 @@ async fn a_compressed_body_is_415() {
         415,
         "unsupported-media-type",
         "/json",
-        json!({"title": "Unsupported media type", "detail": "The body must not be compressed."}),
+        &json!({"title": "Unsupported media type", "detail": "The body must not be compressed."}),
     );
     assert_eq!(answer.header("accept-encoding"), Some("identity"));
 }
@@ -88,7 +88,7 @@ async fn the_largest_body_is_taken_and_one_byte_more_is_413() {
         413,
         "payload-too-large",
         "/bytes",
-        json!({"title": "The request body is too large", "detail": "The body may have at most 64 bytes."}),
+        &json!({"title": "The request body is too large", "detail": "The body may have at most 64 bytes."}),
     );
     assert_eq!(answer.header("connection"), Some("close"));
 }
@@ -100,7 +100,7 @@ async fn a_body_that_does_not_arrive_is_408() {
         408,
         "request-timeout",
         "/json",
-        json!({
+        &json!({
             "title": "The request took too long to arrive",
             "detail": "The body did not arrive within 300ms.",
         }),
@@ -117,7 +117,7 @@ async fn a_body_that_breaks_off_is_400() {
             400,
             "incomplete-body",
             "/json",
-            json!({
+            &json!({
                 "title": "The request body is incomplete",
                 "detail": "The body could not be read to its announced end.",
             }),
@@ -132,7 +132,7 @@ async fn query_parameters_are_read_strictly() {
         400,
         "invalid-parameter",
         "/things",
-        json!({
+        &json!({
             "title": "A parameter cannot be used",
             "detail": "The parameters listed in `errors` cannot be used.",
             "errors": [
@@ -151,7 +151,7 @@ async fn path_ids_are_read_strictly() {
         404,
         "not-found",
         "/things/8",
-        json!({"title": "Not found", "detail": "There is no thing 8."}),
+        &json!({"title": "Not found", "detail": "There is no thing 8."}),
     );
     let refused = |name: &str, code: &str, detail: &str| {
         json!({
@@ -168,10 +168,10 @@ async fn path_ids_are_read_strictly() {
     for path in ["/things/07", "/things/-7", "/things/7%00", "/things/x"] {
         app.get(path)
             .await
-            .assert_problem(400, "invalid-parameter", path, no_id.clone());
+            .assert_problem(400, "invalid-parameter", path, &no_id);
     }
     let no_text = refused("path", "invalid-encoding", "must be percent-encoded UTF-8");
     app.get("/things/%ff")
         .await
-        .assert_problem(400, "invalid-parameter", "/things/%ff", no_text);
+        .assert_problem(400, "invalid-parameter", "/things/%ff", &no_text);
 }
