@@ -49,10 +49,7 @@ pub(super) async fn insert(
     }
     let hashes: Vec<Vec<u8>> = distinct.keys().map(|hash| hash.to_vec()).collect();
     let texts: Vec<String> = distinct.values().map(|new| new.text.to_owned()).collect();
-    let times: Vec<_> = distinct
-        .values()
-        .map(|(record, _, _)| record.received_at)
-        .collect();
+    let times: Vec<_> = distinct.values().map(|new| new.created_at).collect();
     let vectors: Vec<Option<Vector>> = distinct
         .values()
         .map(|new| new.vector.map(|vector| Vector::from(vector.clone())))
