@@ -94,6 +94,7 @@ impl ConnectOptions {
 pub struct WriteStore {
     pool: PgPool,
     schema: SchemaName,
+    batch_timeout: Duration,
 }
 
 impl WriteStore {
@@ -119,6 +120,11 @@ impl WriteStore {
     #[must_use]
     pub fn schema(&self) -> &SchemaName {
         &self.schema
+    }
+
+    /// How long a batch may take on a connection that may have died silently.
+    pub(crate) fn batch_timeout(&self) -> Duration {
+        self.batch_timeout
     }
 
     /// Whether the database answers.

@@ -5,6 +5,7 @@
 
 mod ai_analysis;
 mod execution;
+mod kubernetes_kind;
 mod remediation;
 mod vocabulary;
 mod workflow;
@@ -15,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 pub use ai_analysis::AiAnalysis;
 pub use execution::Execution;
+pub use kubernetes_kind::canonical_kind;
 pub use remediation::Remediation;
 pub use vocabulary::{Environment, Phase, Priority, RecordKind, Severity, SignalType, StepPhase};
 pub use workflow::{StepStatus, Workflow};

@@ -12,8 +12,11 @@ mod fold;
 mod ledger;
 mod texts;
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::{Connection, PgConnection};
 
 use crate::record::{Record, RecordKind};
 use crate::{StoreError, WriteStore};
@@ -115,13 +118,38 @@ impl EmbeddingStatus {
 /// Writes records in one transaction, answering each in its place.
 ///
 /// # Errors
-/// [`StoreError`] for the batch as a whole; then nothing of it is stored.
+/// [`StoreError`] for the batch as a whole; then nothing of it is stored. Only after [`StoreError::Unavailable`] is
+/// that not certain: the answer to the COMMIT may have been lost. Writing the batch again finds out, as replays.
 pub async fn write_batch(
     store: &WriteStore,
     model: &str,
     records: &[NewRecord],
 ) -> Result<Vec<Receipt>, StoreError> {
-    let mut transaction = store.pool().begin().await?;
+    let mut connection = store.pool().acquire().await?;
+    match tokio::time::timeout(
+        store.batch_timeout(),
+        in_transaction(&mut connection, model, records),
+    )
+    .await
+    {
+        Ok(result) => result,
+        Err(_) => {
+            // Cut off in the middle of a statement: the server cancels it by its own timeout, and this connection,
+            // on which an answer may still be under way, is never used again.
+            drop(connection.detach());
+            Err(StoreError::Unavailable(sqlx::Error::Io(
+                std::io::ErrorKind::TimedOut.into(),
+            )))
+        }
+    }
+}
+
+async fn in_transaction(
+    connection: &mut PgConnection,
+    model: &str,
+    records: &[NewRecord],
+) -> Result<Vec<Receipt>, StoreError> {
+    let mut transaction = connection.begin().await?;
     let texts = texts::insert(&mut transaction, model, records).await?;
     let events = ledger::append(&mut transaction, records, &texts).await?;
     let new: Vec<EventRef> = events
@@ -130,26 +158,7 @@ pub async fn write_batch(
         .map(|event| event.event)
         .collect();
     if !new.is_empty() {
-        let is_new = |kind| {
-            records
-                .iter()
-                .zip(&events)
-                .any(|(record, event)| !event.replayed && record.record.kind() == kind)
-        };
-        fold::resources(&mut transaction, &new).await?;
-        fold::action_histories(&mut transaction, &new).await?;
-        if is_new(RecordKind::Remediation) {
-            fold::remediations(&mut transaction, &new).await?;
-        }
-        if is_new(RecordKind::AiAnalysis) {
-            fold::analyses(&mut transaction, &new).await?;
-        }
-        if is_new(RecordKind::Workflow) {
-            fold::workflows(&mut transaction, &new).await?;
-        }
-        if is_new(RecordKind::Execution) {
-            fold::executions(&mut transaction, &new).await?;
-        }
+        fold_events(&mut transaction, records, &events, &new).await?;
     }
     let incidents = ledger::incident_ids(&mut transaction, records).await?;
     transaction.commit().await?;
@@ -165,6 +174,38 @@ pub async fn write_batch(
             replayed: event.replayed,
         })
         .collect())
+}
+
+/// Brings the read model up to the new ledger rows; a kind that is not among them costs nothing.
+async fn fold_events(
+    connection: &mut PgConnection,
+    records: &[NewRecord],
+    events: &[ledger::Appended],
+    new: &[EventRef],
+) -> Result<(), StoreError> {
+    let kinds: HashSet<RecordKind> = records
+        .iter()
+        .zip(events)
+        .filter(|(_, event)| !event.replayed)
+        .map(|(record, _)| record.record.kind())
+        .collect();
+    if kinds.contains(&RecordKind::Remediation) || kinds.contains(&RecordKind::Execution) {
+        fold::resources(connection, new).await?;
+        fold::action_histories(connection, new).await?;
+    }
+    if kinds.contains(&RecordKind::Remediation) {
+        fold::remediations(connection, new).await?;
+    }
+    if kinds.contains(&RecordKind::AiAnalysis) {
+        fold::analyses(connection, new).await?;
+    }
+    if kinds.contains(&RecordKind::Workflow) {
+        fold::workflows(connection, new).await?;
+    }
+    if kinds.contains(&RecordKind::Execution) {
+        fold::executions(connection, new).await?;
+    }
+    Ok(())
 }
 
 /// Writes records like [`write_batch`], but lets one that the database refuses fail alone.
