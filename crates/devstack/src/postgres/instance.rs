@@ -32,7 +32,15 @@ const LARGE_LOG: u64 = 10 << 20;
 pub(super) struct Instance {
     directory: PathBuf,
     /// Unlocked by the system when this process ends, however it ends.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that another thread is just starting has a copy of the handle until it
+        // becomes its program. If this fails, the system unlocks a moment later.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Instance {
@@ -73,10 +81,7 @@ impl Instance {
         lock.set_len(0)
             .and_then(|()| write!(lock, "{}", std::process::id()))
             .map_err(PostgresError::io("write", &lock_path))?;
-        Ok(Self {
-            directory,
-            _lock: lock,
-        })
+        Ok(Self { directory, lock })
     }
 
     pub(super) fn directory(&self) -> &Path {
