@@ -1,8 +1,8 @@
 //! all-MiniLM-L6-v2, in process, on the CPU.
 
 use std::error::Error;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use sha2::{Digest, Sha256};
 use tokenizers::{Tokenizer, TruncationParams};
@@ -104,6 +104,15 @@ impl MiniLm {
             tokenizer,
             network,
         })
+    }
+}
+
+impl fmt::Debug for MiniLm {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("MiniLm")
+            .field("info", &self.info)
+            .finish_non_exhaustive()
     }
 }
 

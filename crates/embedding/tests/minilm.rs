@@ -179,10 +179,7 @@ async fn the_embedder_runs_it() {
 #[test]
 fn an_unusable_directory_is_refused_with_the_reason() {
     let directory = tempfile::tempdir().unwrap();
-    let refusal = || match MiniLm::load(directory.path()) {
-        Ok(_) => panic!("loaded"),
-        Err(error) => error,
-    };
+    let refusal = || MiniLm::load(directory.path()).unwrap_err();
     let copy = |name: &str| std::fs::copy(model_dir().join(name), directory.path().join(name)).unwrap();
     let write = |name: &str, content: &str| std::fs::write(directory.path().join(name), content).unwrap();
     let says = |error: &LoadError, words: &[&str]| {

@@ -12,9 +12,10 @@ use super::words::split_camel_case;
 /// match ever begins in the middle of a word, and a number is only a quantity when nothing above gives it meaning.
 const TOKEN: &str = r#"(?x)
 (?P<code> (?i:
-    # A number after the word that says which kind of code it is.
-    (?: (?:exit|exited|terminated) (?:[\s_-]*(?:with|non-zero|code|status))*
-      | (?:status|response|return|error)[\s_-]*codes?
+    # A number after the word that says which kind of code it is. Exit codes may be negative, long or hexadecimal.
+    (?:exit|exited|terminated) (?:[\s_-]*(?:with|non-zero|code|status))*
+      \s*[:=(\[]?\s*["']? (?:-?\d{1,10}|0x[0-9a-f]{1,8})\b
+  | (?: (?:status|response|return|error)[\s_-]*codes?
       | status | codes? | signal | errno | rc
       | https?(?:/\d(?:\.\d)?)? (?:\s+(?:status|code|response|error))*
     ) \s*[:=(\[]?\s*["']? \d{1,3}\b
@@ -27,7 +28,7 @@ const TOKEN: &str = r#"(?x)
     # Versions and lengths that are part of a name.
   | (?:tls|ssl)[\s/]?v?\d(?:\.\d)?\b
   | https?/\d(?:\.\d)?\b
-  | (?:utf|sha|aes|rsa|iso|rfc)-\d+\b
+  | (?:utf|sha|aes|rsa|iso|rfc|ora|cve-\d{4})-\d+\b
 ))
 | (?P<identity> (?i:
     [0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
@@ -115,18 +116,25 @@ fn tokens(text: &str) -> String {
         let whole = token.get_match();
         between(&mut out, &text[end..whole.start()]);
         end = whole.end();
-        out.push_str(&replacement(&token));
+        out.push_str(&replacement(&token, &text[end..]));
     }
     between(&mut out, &text[end..]);
     out
 }
 
-fn replacement(token: &Captures<'_>) -> String {
+fn replacement(token: &Captures<'_>, after: &str) -> String {
     let found = |group: &str| token.name(group).map(|found| found.as_str());
     if let Some(word) = found("word") {
         stable(word)
     } else if let Some(code) = found("code") {
-        as_words(code, split_camel_case)
+        as_words(
+            code,
+            if number_goes_on(after) {
+                stable
+            } else {
+                split_camel_case
+            },
+        )
     } else if let Some(url) = found("url") {
         stable_url(url)
     } else if let Some(address) = found("ipv6") {
@@ -135,6 +143,16 @@ fn replacement(token: &Captures<'_>) -> String {
         IDENTITY.to_owned()
     } else {
         QUANTITY.to_owned()
+    }
+}
+
+/// `status 3/5`, `code 12.5 %`: what looked like a code is a quantity.
+fn number_goes_on(after: &str) -> bool {
+    let mut chars = after.chars();
+    match chars.next() {
+        Some('%') => true,
+        Some('/' | '.' | ',' | ':' | '-') => chars.next().is_some_and(|c| c.is_ascii_digit()),
+        _ => false,
     }
 }
 

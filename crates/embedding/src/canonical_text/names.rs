@@ -14,6 +14,9 @@ const POD_SUFFIX: usize = 5;
 /// Words that happen to be spelled in that alphabet.
 const NOT_GENERATED: [&str; 4] = ["https", "http2", "grpcs", "xhtml"];
 
+/// How many hexadecimal digits stand between the hyphens of a UUID.
+const UUID_SEGMENTS: [usize; 5] = [8, 4, 4, 4, 12];
+
 /// Machines and copies, which people like to number: `node12` is a node.
 const NUMBERED: [&str; 14] = [
     "disk",
@@ -57,6 +60,7 @@ fn stable_word(word: &str) -> String {
 
 fn stable_name(name: &str) -> String {
     let segments: Vec<&str> = name.split('-').collect();
+    let uuid = uuid_at(&segments);
     let mut kept: Vec<String> = Vec::with_capacity(segments.len());
     let mut after_hash = false;
     for (index, segment) in segments.iter().enumerate() {
@@ -66,7 +70,8 @@ fn stable_name(name: &str) -> String {
         let suffix = last && (is_pod_suffix(segment) && !first || after_hash && is_short_suffix(segment));
         // `postgres-0`, `backup-28473920`, `vmss000003`
         let number = !first && (segment.chars().all(char::is_numeric) || trailing_digits(segment) >= 4);
-        if !(hash || suffix || number) {
+        let in_uuid = uuid.is_some_and(|start| (start..start + UUID_SEGMENTS.len()).contains(&index));
+        if !(hash || suffix || number || in_uuid) {
             kept.push(stable_word(segment));
         }
         after_hash = hash;
@@ -78,6 +83,15 @@ fn stable_name(name: &str) -> String {
     } else {
         stem
     }
+}
+
+/// Where a UUID begins in a name: `pvc-0b7e2c1a-5d53-4f0e-9d3e-0c2f6f1b7a11`.
+fn uuid_at(segments: &[&str]) -> Option<usize> {
+    segments.windows(UUID_SEGMENTS.len()).position(|window| {
+        window.iter().zip(UUID_SEGMENTS).all(|(segment, length)| {
+            segment.len() == length && segment.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
+    })
 }
 
 /// Digests, container ids and other tokens that nobody chose.
@@ -152,6 +166,8 @@ mod tests {
             ("node12", "node"),
             ("worker-3", "worker"),
             ("i-0abcd1234ef567890", "*"),
+            ("pvc-0b7e2c1a-5d53-4f0e-9d3e-0c2f6f1b7a11", "pvc"),
+            ("pvc-deadbeef-beef-cafe-babe-aabbccddeeff", "pvc"),
             ("coredns-66bff467f8-2xq8r", "coredns"),
         ] {
             assert_eq!(stable(name), stem, "{name}");

@@ -105,6 +105,11 @@ fn codes_keep_their_meaning() {
         ),
         ("exitCode=139", "exit Code=139"),
         ("exit status: 2", "exit status: 2"),
+        ("exit code -1", "exit code -1"),
+        ("exit code 3221225477", "exit code 3221225477"),
+        ("exit code: 0xC0000005", "exit code: 0xC0000005"),
+        ("status 3/5, code 12.5", "status #/#, code #.#"),
+        ("ORA-00942 and CVE-2024-3094", "ORA-00942 and CVE-2024-3094"),
         ("container_exit_code 137", "container exit code 137"),
         (
             "HTTP probe failed with statuscode: 503",
