@@ -107,6 +107,8 @@ impl WriteStore {
         Ok(Self {
             pool,
             schema: options.schema.clone(),
+            // A transaction has several statements; the server cuts a long one off first, if it still answers.
+            batch_timeout: options.statement_timeout * 2,
         })
     }
 

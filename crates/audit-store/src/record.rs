@@ -10,7 +10,7 @@ mod remediation;
 mod vocabulary;
 mod workflow;
 
-use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
@@ -51,10 +51,11 @@ pub struct Head {
 pub struct Timestamp(DateTime<Utc>);
 
 impl Timestamp {
-    /// Drops what is finer than a microsecond, so that what is read back equals what was written.
+    /// Drops what is finer than a microsecond, and makes a leap second the next second, so that what is read back
+    /// equals what was written.
     #[must_use]
     pub fn new(time: DateTime<Utc>) -> Self {
-        Self(time.trunc_subsecs(6))
+        Self(DateTime::from_timestamp_micros(time.timestamp_micros()).unwrap_or(time))
     }
 
     /// The point in time.
@@ -176,6 +177,17 @@ mod tests {
         );
         assert_eq!(payload.to_string(), text);
         assert_eq!(hash, <[u8; 32]>::from(Sha256::digest(text)));
+    }
+
+    #[test]
+    fn a_leap_second_is_the_next_second() {
+        let leap = DateTime::parse_from_rfc3339("2016-12-31T23:59:60.5Z")
+            .unwrap()
+            .with_timezone(&Utc);
+        assert_eq!(
+            serde_json::to_value(Timestamp::new(leap)).unwrap(),
+            "2017-01-01T00:00:00.500000Z"
+        );
     }
 
     #[test]

@@ -1,1 +1,219 @@
-//! Placeholder while the crate is laid out.
+//! Data Storage: the write service.
+//!
+//! A write goes `router → audit/<kind> → validation → ingest (embed) → writer task → audit-store → commit → 201`.
+//! What is acknowledged is durable, idempotent, and findable through Context API.
+
+mod audit;
+mod config;
+mod ingest;
+mod metrics;
+mod partitions;
+mod router;
+mod state;
+mod validation;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use audit_store::compatibility::{Incompatible, ModelIdentity};
+use audit_store::{InvalidSchemaName, StoreError, WriteStore, ensure_partitions, pending};
+use embedding::{Embedder, EmbeddingCache};
+use service_kit::Clock;
+use service_kit::boundary::{Boundary, RequestIds};
+use service_kit::health::{CheckFailure, Health};
+use service_kit::metrics::{BuildInfo, HttpMetrics, Registry, register_build_info};
+use service_kit::server::{Ended, ListenError, Server};
+use service_kit::shutdown::Shutdown;
+
+pub use config::{
+    Config, DEFAULTS, DatabaseConfig, EmbeddingConfig, PartitionsConfig, RecordsConfig, WriterConfig,
+};
+pub use ingest::{Ingest, Writers};
+pub use metrics::Metrics;
+pub use router::router;
+pub use state::State;
+
+/// How long the database may take to tell whether a text is embedded already.
+const VECTOR_LOOKUP_TIMEOUT: Duration = Duration::from_millis(50);
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port cannot be taken.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The schema's name is no identifier.
+    #[error(transparent)]
+    Schema(#[from] InvalidSchemaName),
+    /// No database is configured.
+    #[error(
+        "no database is configured: set database.url in the configuration, DATA_STORAGE__DATABASE__URL or DATABASE_URL"
+    )]
+    NoDatabase,
+    /// The database cannot be served, or is not there.
+    #[error(transparent)]
+    Database(#[from] Incompatible),
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+/// A service that holds its ports and its database, ready to serve.
+pub struct DataStorage {
+    server: Server,
+    config: Config,
+    store: WriteStore,
+    embedder: Embedder,
+    clock: Clock,
+}
+
+impl DataStorage {
+    /// Takes the ports, then the database, in the order in which a mistake is noticed soonest.
+    ///
+    /// # Errors
+    /// [`StartError`], saying what to do.
+    pub async fn bind(config: Config, embedder: Embedder, clock: Clock) -> Result<Self, StartError> {
+        let server = Server::bind(config.server.clone()).await?;
+        if config.database.url.expose().is_empty() {
+            return Err(StartError::NoDatabase);
+        }
+        let store = connect(&config.database).await?;
+        store.require_compatible(&model_identity(&embedder)).await?;
+        ensure_partitions(&store, clock.now(), config.partitions.window()).await?;
+        Ok(Self {
+            server,
+            config,
+            store,
+            embedder,
+            clock,
+        })
+    }
+
+    /// Where the API listens.
+    #[must_use]
+    pub fn api_address(&self) -> std::net::SocketAddr {
+        self.server.api_address()
+    }
+
+    /// Where metrics and probes listen.
+    #[must_use]
+    pub fn metrics_address(&self) -> std::net::SocketAddr {
+        self.server.metrics_address()
+    }
+
+    /// Serves until shutdown, then answers what is queued and closes the database.
+    pub async fn serve(self, shutdown: Shutdown) -> Ended {
+        let Self {
+            server,
+            config,
+            store,
+            embedder,
+            clock,
+        } = self;
+        let mut registry = service_kit::metrics::registry("datastorage");
+        register_build_info(
+            &mut registry,
+            &BuildInfo {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                revision: "unknown".to_owned(),
+            },
+        );
+        let metrics = Metrics::register(&mut registry);
+        let boundary = Boundary {
+            limits: config.requests,
+            request_ids: RequestIds::from_os(),
+            metrics: HttpMetrics::register(&mut registry),
+        };
+        let (ingest, writers) = Ingest::start(
+            store.clone(),
+            vectors(&store, embedder, &config.embedding),
+            config.embedding.budget,
+            config.embedding.backfill_interval,
+            config.writer,
+            metrics.clone(),
+        );
+        let partitions = tokio::spawn(partitions::keep_ahead(
+            store.clone(),
+            clock.clone(),
+            config.partitions,
+        ));
+        let state = State::new(ingest, clock, config.records.default_cluster, metrics);
+        let probes = probes(&store, shutdown.clone());
+        let api = router(state, boundary).merge(probes.clone());
+        let ended = server
+            .serve(api, with_metrics(registry).merge(probes), shutdown.clone())
+            .await;
+        partitions.abort();
+        // The router is gone and with it the last sender of the queue, so the writers end when it is empty.
+        tokio::select! {
+            () = async { writers.drained().await; store.close().await } => {}
+            () = shutdown.forced() => {}
+        }
+        ended
+    }
+}
+
+fn with_metrics(registry: Registry) -> axum::Router {
+    service_kit::metrics::router(Arc::new(registry))
+}
+
+fn probes(store: &WriteStore, shutdown: Shutdown) -> axum::Router {
+    let store = store.clone();
+    Health::builder()
+        .required("database", move || {
+            let store = store.clone();
+            async move {
+                store
+                    .ping()
+                    .await
+                    .map_err(|error| CheckFailure::new("the database does not answer").with_cause(error))
+            }
+        })
+        .build(shutdown)
+        .router()
+}
+
+/// The cache of vectors, with the database behind it: a text that is embedded there is not embedded again.
+#[must_use]
+pub fn vectors(store: &WriteStore, embedder: Embedder, config: &EmbeddingConfig) -> EmbeddingCache {
+    let (store, model) = (store.clone(), embedder.model().name.clone());
+    EmbeddingCache::with_lookup(embedder, config.cache(), move |hash| {
+        let (store, model) = (store.clone(), model.clone());
+        async move {
+            let lookup = pending::vector_of(&store, &model, &hash);
+            tokio::time::timeout(VECTOR_LOOKUP_TIMEOUT, lookup)
+                .await
+                .ok()?
+                .ok()?
+        }
+    })
+}
+
+/// The embedder's model in the store's words.
+#[must_use]
+pub fn model_identity(embedder: &Embedder) -> ModelIdentity {
+    let model = embedder.model();
+    ModelIdentity {
+        name: model.name.clone(),
+        version: model.version.clone(),
+        dimension: model.dimension,
+    }
+}
+
+/// Connects, waiting for a database that is not there yet.
+async fn connect(config: &DatabaseConfig) -> Result<WriteStore, StartError> {
+    let options = config.connect_options()?;
+    let deadline = Instant::now() + config.connect_timeout;
+    loop {
+        match WriteStore::connect(&options).await {
+            Err(error) if error.is_retryable() && Instant::now() < deadline => {
+                tracing::warn!(%error, "the database is not there yet");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            result => return Ok(result?),
+        }
+    }
+}

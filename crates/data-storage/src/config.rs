@@ -1,0 +1,191 @@
+//! The configuration; its commented default is `config/data-storage.toml`.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use audit_store::{ConnectOptions, InvalidSchemaName, PartitionWindow, SchemaName};
+use embedding::CacheOptions;
+use serde::Deserialize;
+use service_kit::boundary::RequestsConfig;
+use service_kit::config::{ConfigError, Loader, Secret, duration};
+use service_kit::server::ServerConfig;
+use service_kit::telemetry::LogConfig;
+
+/// The commented default configuration.
+pub const DEFAULTS: &str = include_str!("../../../config/data-storage.toml");
+
+/// The configuration of Data Storage. Every key is described in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    missing_docs,
+    reason = "the sections and keys are described in the default file"
+)]
+pub struct Config {
+    pub server: ServerConfig,
+    pub requests: RequestsConfig,
+    pub log: LogConfig,
+    pub database: DatabaseConfig,
+    pub partitions: PartitionsConfig,
+    pub writer: WriterConfig,
+    pub embedding: EmbeddingConfig,
+    pub records: RecordsConfig,
+}
+
+/// The section `[database]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the keys are described in the default file")]
+pub struct DatabaseConfig {
+    pub url: Secret,
+    pub schema: String,
+    pub max_connections: u32,
+    #[serde(with = "duration")]
+    pub acquire_timeout: Duration,
+    #[serde(with = "duration")]
+    pub statement_timeout: Duration,
+    #[serde(with = "duration")]
+    pub connect_timeout: Duration,
+}
+
+impl DatabaseConfig {
+    /// The options of the store.
+    ///
+    /// # Errors
+    /// [`InvalidSchemaName`] where the schema is not a plain identifier.
+    pub fn connect_options(&self) -> Result<ConnectOptions, InvalidSchemaName> {
+        Ok(ConnectOptions {
+            max_connections: self.max_connections,
+            acquire_timeout: self.acquire_timeout,
+            statement_timeout: self.statement_timeout,
+            ..ConnectOptions::new(self.url.expose(), SchemaName::new(&self.schema)?, "data-storage")
+        })
+    }
+}
+
+/// The section `[partitions]`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the keys are described in the default file")]
+pub struct PartitionsConfig {
+    pub months_back: u32,
+    pub months_ahead: u32,
+    #[serde(with = "duration")]
+    pub interval: Duration,
+}
+
+impl PartitionsConfig {
+    /// The window around the current month.
+    #[must_use]
+    pub fn window(&self) -> PartitionWindow {
+        PartitionWindow {
+            months_back: self.months_back,
+            months_ahead: self.months_ahead,
+        }
+    }
+}
+
+/// The section `[writer]`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the keys are described in the default file")]
+pub struct WriterConfig {
+    pub tasks: usize,
+    pub queue: usize,
+    pub max_batch: usize,
+    #[serde(with = "duration")]
+    pub retry_for: Duration,
+}
+
+/// The section `[embedding]`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the keys are described in the default file")]
+pub struct EmbeddingConfig {
+    #[serde(with = "duration")]
+    pub budget: Duration,
+    #[serde(with = "duration")]
+    pub backfill_interval: Duration,
+    #[serde(with = "duration")]
+    pub cache_ttl: Duration,
+    pub cache_max_bytes: u64,
+}
+
+impl EmbeddingConfig {
+    /// The options of the cache.
+    #[must_use]
+    pub fn cache(&self) -> CacheOptions {
+        CacheOptions {
+            ttl: self.cache_ttl,
+            max_bytes: self.cache_max_bytes,
+        }
+    }
+}
+
+/// The section `[records]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the keys are described in the default file")]
+pub struct RecordsConfig {
+    pub default_cluster: String,
+}
+
+impl Config {
+    /// The defaults, a file over them, and environment variables `DATA_STORAGE__SECTION__KEY` over both.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the key and where it comes from.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        Loader::new(DEFAULTS)
+            .file(file)
+            .environment("DATA_STORAGE", environment)
+            .load()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_file_is_complete() {
+        let config = Config::load(None, []).unwrap();
+        assert_eq!(config.server.api_address.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.embedding.budget, Duration::from_millis(150));
+        assert_eq!(
+            config.partitions.window(),
+            PartitionWindow {
+                months_back: 3,
+                months_ahead: 3
+            }
+        );
+        assert_eq!(
+            config.database.connect_options().unwrap().schema,
+            SchemaName::default()
+        );
+    }
+
+    #[test]
+    fn the_environment_goes_first_and_the_password_is_not_shown() {
+        let url = (
+            "DATA_STORAGE__DATABASE__URL".into(),
+            "postgres://u:secret@h/d".into(),
+        );
+        let config = Config::load(None, [url]).unwrap();
+        assert_eq!(config.database.url.expose(), "postgres://u:secret@h/d");
+        assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let error = Config::load(None, [("DATA_STORAGE__WRITER__QUEUES".into(), "3".into())]).unwrap_err();
+        assert!(
+            error.to_string().contains("DATA_STORAGE__WRITER__QUEUES"),
+            "{error}"
+        );
+    }
+}

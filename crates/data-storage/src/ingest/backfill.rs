@@ -1,0 +1,46 @@
+//! The worker that fills in vectors which were not there in time. Several replicas share the work.
+
+use std::time::Duration;
+
+use audit_store::{StoreError, WriteStore, pending};
+use embedding::Embedder;
+use tokio::time::MissedTickBehavior;
+
+use crate::metrics::Metrics;
+
+/// Texts claimed at once: one batch of the model.
+const BATCH: i64 = 32;
+
+/// Looks for pending texts in an interval, for ever.
+pub(super) async fn run(store: WriteStore, embedder: Embedder, interval: Duration, metrics: Metrics) {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = drain(&store, &embedder, &metrics).await {
+            tracing::warn!(%error, "pending texts could not be embedded; the next round tries again");
+        }
+    }
+}
+
+/// Fills batch after batch until nothing is left that can be embedded.
+async fn drain(store: &WriteStore, embedder: &Embedder, metrics: &Metrics) -> Result<(), StoreError> {
+    loop {
+        metrics.embeddings_pending.set(pending::count(store).await?);
+        let batch = pending::claim(store, &embedder.model().name, BATCH).await?;
+        if batch.texts.is_empty() {
+            return Ok(());
+        }
+        let mut vectors = Vec::with_capacity(batch.texts.len());
+        for text in &batch.texts {
+            match embedder.embed(text.text.clone()).await {
+                Ok(vector) => vectors.push((text.id, vector)),
+                Err(error) => tracing::warn!(text_id = text.id, %error, "a text cannot be embedded"),
+            }
+        }
+        if vectors.is_empty() {
+            return Ok(());
+        }
+        batch.fill(vectors).await?;
+    }
+}

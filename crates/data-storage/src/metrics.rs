@@ -1,0 +1,167 @@
+//! The metrics of Data Storage beside those of every HTTP service, all declared here. Names carry the prefix
+//! `datastorage_`.
+
+use std::time::Duration;
+
+use audit_store::record::RecordKind;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use service_kit::Violation;
+
+/// Upper bounds, in seconds, of what a write waits for.
+const SECONDS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+];
+/// Upper bounds of the number of records in one transaction.
+const RECORDS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WriteLabels {
+    kind: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RuleLabels {
+    rule: &'static str,
+}
+
+/// What became of a record, as a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WriteResult {
+    Created,
+    Replayed,
+    Rejected,
+    Unavailable,
+    QueueFull,
+    Failed,
+}
+
+impl WriteResult {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Replayed => "replayed",
+            Self::Rejected => "rejected",
+            Self::Unavailable => "unavailable",
+            Self::QueueFull => "queue-full",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Handles of the metrics; clones count together.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    writes: Family<WriteLabels, Counter>,
+    violations: Family<RuleLabels, Counter>,
+    commit_duration: Histogram,
+    queue_wait: Histogram,
+    batch_size: Histogram,
+    pub(crate) queue_depth: Gauge,
+    embedding_duration: Histogram,
+    pub(crate) embeddings_late: Counter,
+    pub(crate) embeddings_pending: Gauge,
+}
+
+impl Metrics {
+    /// Creates the metrics in a registry.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            writes: Family::default(),
+            violations: Family::default(),
+            commit_duration: Histogram::new(SECONDS),
+            queue_wait: Histogram::new(SECONDS),
+            batch_size: Histogram::new(RECORDS),
+            queue_depth: Gauge::default(),
+            embedding_duration: Histogram::new(SECONDS),
+            embeddings_late: Counter::default(),
+            embeddings_pending: Gauge::default(),
+        };
+        registry.register(
+            "writes",
+            "Records by kind and by what became of them",
+            metrics.writes.clone(),
+        );
+        registry.register(
+            "validation_failures",
+            "Violations of records by rule",
+            metrics.violations.clone(),
+        );
+        registry.register_with_unit(
+            "commit_duration",
+            "Time of one transaction of the writer",
+            Unit::Seconds,
+            metrics.commit_duration.clone(),
+        );
+        registry.register_with_unit(
+            "queue_wait",
+            "Time a record waits for a transaction",
+            Unit::Seconds,
+            metrics.queue_wait.clone(),
+        );
+        registry.register(
+            "batch_records",
+            "Records in one transaction",
+            metrics.batch_size.clone(),
+        );
+        registry.register(
+            "queue_depth",
+            "Records waiting for a transaction",
+            metrics.queue_depth.clone(),
+        );
+        registry.register_with_unit(
+            "embedding_duration",
+            "Time a write waits for the vector of its text",
+            Unit::Seconds,
+            metrics.embedding_duration.clone(),
+        );
+        registry.register(
+            "embeddings_late",
+            "Records stored before their vector was there",
+            metrics.embeddings_late.clone(),
+        );
+        registry.register(
+            "embeddings_pending",
+            "Texts that wait for their vectors",
+            metrics.embeddings_pending.clone(),
+        );
+        metrics
+    }
+
+    pub(crate) fn count_write(&self, kind: RecordKind, result: WriteResult) {
+        self.writes
+            .get_or_create(&WriteLabels {
+                kind: kind.as_str(),
+                result: result.label(),
+            })
+            .inc();
+    }
+
+    pub(crate) fn count_violations(&self, violations: &[Violation]) {
+        for violation in violations {
+            self.violations
+                .get_or_create(&RuleLabels { rule: violation.code })
+                .inc();
+        }
+    }
+
+    pub(crate) fn observe_commit(&self, duration: Duration, records: usize) {
+        self.commit_duration.observe(duration.as_secs_f64());
+        // A batch is far smaller than 2^53.
+        #[expect(clippy::cast_precision_loss, reason = "see above")]
+        self.batch_size.observe(records as f64);
+    }
+
+    pub(crate) fn observe_queue_wait(&self, duration: Duration) {
+        self.queue_wait.observe(duration.as_secs_f64());
+    }
+
+    pub(crate) fn observe_embedding(&self, duration: Duration) {
+        self.embedding_duration.observe(duration.as_secs_f64());
+    }
+}
