@@ -33,6 +33,7 @@ CREATE TABLE action_histories (
     status_rank     smallint    NOT NULL GENERATED ALWAYS AS (
                         CASE status WHEN 'Pending' THEN 0 WHEN 'Processing' THEN 1 ELSE 2 END) STORED,
     status_time     timestamptz NOT NULL,
+    status_instance text        NOT NULL COLLATE "C",
     status_event_id bigint      NOT NULL,
     created_at      timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT action_histories_pkey PRIMARY KEY (id),
@@ -46,8 +47,9 @@ COMMENT ON COLUMN action_histories.id IS 'Surrogate key.';
 COMMENT ON COLUMN action_histories.resource_id IS 'The resource acted on.';
 COMMENT ON COLUMN action_histories.workflow_id IS 'Name of the workflow execution that acted; NULL where a remediation names no workflow.';
 COMMENT ON COLUMN action_histories.action_type IS 'Kind of action, such as restart_pod; NULL where none has been chosen yet.';
-COMMENT ON COLUMN action_histories.status IS 'Phase of the newest event of this history.';
+COMMENT ON COLUMN action_histories.status IS 'Phase of the newest instance of this history.';
 COMMENT ON COLUMN action_histories.status_rank IS 'Order of the phases: 0 Pending, 1 Processing, 2 Completed or Failed.';
 COMMENT ON COLUMN action_histories.status_time IS 'createdAt of the instance that status comes from.';
+COMMENT ON COLUMN action_histories.status_instance IS 'Namespace and name of that instance; decides between instances of one time.';
 COMMENT ON COLUMN action_histories.status_event_id IS 'Ledger id of the event that status comes from.';
 COMMENT ON COLUMN action_histories.created_at IS 'When this history was first recorded.';

@@ -1,1 +1,175 @@
-//! Placeholder while the crate is laid out.
+//! Context API: the read service. It gives back what Data Storage recorded.
+//!
+//! A read goes `router → endpoint/<one file> → audit-store/reader` and does not turn back. What an endpoint needs
+//! stands beside it:
+//!
+//! - [`router`]: every path, and [`app`], which wraps them;
+//! - `endpoint`: one file each: what it takes, what it does, what it answers;
+//! - `filter`: the rules of the filters, shared by the query string of the list and the body of the search;
+//! - `body`: strict reading of a JSON body;
+//! - `incident`: an incident on the wire;
+//! - `problems`: which error of the store or the embedder is which answer.
+//!
+//! To add an endpoint, add a file to `endpoint` and a line to `router`.
+
+mod body;
+mod config;
+mod database;
+mod endpoint;
+mod filter;
+mod incident;
+mod metrics;
+mod problems;
+pub mod router;
+mod state;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use audit_store::compatibility::Incompatible;
+use audit_store::{InvalidSchemaName, Reader, StoreError};
+use axum::Router;
+use embedding::{Embedder, EmbeddingCache};
+use service_kit::Clock;
+use service_kit::boundary::RequestIds;
+use service_kit::health::{CheckFailure, Health};
+use service_kit::metrics::BuildInfo;
+use service_kit::server::{Ended, ListenError, Server};
+use service_kit::shutdown::Shutdown;
+
+pub use config::{Config, DEFAULTS, DatabaseConfig, EmbeddingConfig};
+pub use problems::EMBEDDING_PENDING;
+pub use router::app;
+pub use state::{Options, State};
+
+/// Prefix of the names of all metrics.
+pub const METRICS_PREFIX: &str = "contextapi";
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port cannot be taken.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// No database is configured.
+    #[error(
+        "no database is configured: set `database.url` in the configuration, or CONTEXT_API__DATABASE__URL"
+    )]
+    NoDatabase,
+    /// The schema's name is no identifier.
+    #[error("`database.schema`: {0}")]
+    Schema(#[from] InvalidSchemaName),
+    /// The database could not be reached.
+    #[error("the database did not answer for {waited:?}, which is `database.connect_timeout`")]
+    DatabaseAway {
+        /// How long it was tried.
+        waited: Duration,
+        /// The last failure.
+        #[source]
+        source: StoreError,
+    },
+    /// The database answers, but cannot be served.
+    #[error(transparent)]
+    Database(#[from] Incompatible),
+}
+
+/// A service that holds its ports and its database, ready to serve.
+pub struct ContextApi {
+    server: Server,
+    config: Config,
+    reader: Reader,
+    embedder: Embedder,
+    clock: Clock,
+    build: BuildInfo,
+}
+
+impl ContextApi {
+    /// Takes the ports, then the database, in the order in which a mistake is noticed soonest. `build` is what the
+    /// metric `build_info` tells.
+    ///
+    /// # Errors
+    /// [`StartError`], saying what to do.
+    pub async fn bind(
+        config: Config,
+        embedder: Embedder,
+        clock: Clock,
+        build: BuildInfo,
+    ) -> Result<Self, StartError> {
+        let server = Server::bind(config.server.clone()).await?;
+        let reader = database::connect(&config.database, embedder.model()).await?;
+        Ok(Self {
+            server,
+            config,
+            reader,
+            embedder,
+            clock,
+            build,
+        })
+    }
+
+    /// Where the API listens, with its true port.
+    #[must_use]
+    pub fn api_address(&self) -> SocketAddr {
+        self.server.api_address()
+    }
+
+    /// Where metrics and probes listen, with its true port.
+    #[must_use]
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.server.metrics_address()
+    }
+
+    /// Serves until shutdown, then closes the database.
+    pub async fn serve(self, shutdown: Shutdown) -> Ended {
+        let Self {
+            server,
+            config,
+            reader,
+            embedder,
+            clock,
+            build,
+        } = self;
+        let mut registry = service_kit::metrics::registry(METRICS_PREFIX);
+        let state = State::new(
+            reader.clone(),
+            EmbeddingCache::new(embedder, config.embedding.cache()),
+            clock,
+            Options {
+                embedding_timeout: config.embedding.timeout,
+            },
+        );
+        let probes = probes(&reader, shutdown.clone());
+        let api = app(
+            state,
+            &mut registry,
+            &build,
+            config.requests,
+            RequestIds::from_os(),
+        )
+        .merge(probes.clone());
+        let metrics = service_kit::metrics::router(Arc::new(registry)).merge(probes);
+        let ended = server.serve(api, metrics, shutdown.clone()).await;
+        tokio::select! {
+            () = reader.close() => {}
+            () = shutdown.forced() => {}
+        }
+        ended
+    }
+}
+
+fn probes(reader: &Reader, shutdown: Shutdown) -> Router {
+    let reader = reader.clone();
+    Health::builder()
+        .required("database", move || {
+            let reader = reader.clone();
+            async move {
+                reader
+                    .ping()
+                    .await
+                    .map_err(|error| CheckFailure::new("the database does not answer").with_cause(error))
+            }
+        })
+        .build(shutdown)
+        .router()
+}

@@ -79,3 +79,6 @@ async fn store(state: &State, body: &Map<String, Value>, parse: Parse) -> Result
     };
     Ok((status, Json(Stored::from(receipt))).into_response())
 }
+
+#[cfg(test)]
+mod tests;

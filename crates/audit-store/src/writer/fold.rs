@@ -42,9 +42,10 @@ pub(super) async fn action_histories(
 ) -> Result<(), StoreError> {
     let (ids, times) = columns(events);
     sqlx::query!(
-        "INSERT INTO action_histories AS h (resource_id, workflow_id, action_type, status, status_time, status_event_id)
+        "INSERT INTO action_histories AS h (resource_id, workflow_id, action_type, status, status_time, status_instance, status_event_id)
          SELECT DISTINCT ON (r.id, e.payload ->> 'workflowExecutionRef', e.payload ->> 'actionType')
-                r.id, e.payload ->> 'workflowExecutionRef', e.payload ->> 'actionType', e.phase, e.event_time, e.id
+                r.id, e.payload ->> 'workflowExecutionRef', e.payload ->> 'actionType', e.phase, e.event_time,
+                e.namespace || '/' || e.name, e.id
          FROM UNNEST($1::bigint[], $2::timestamptz[]) AS n (id, event_time)
          JOIN audit_events e USING (id, event_time)
          JOIN resource_references r
@@ -53,11 +54,12 @@ pub(super) async fn action_histories(
           AND r.namespace IS NOT DISTINCT FROM e.payload ->> 'targetNamespace'
          WHERE e.record_kind IN ('remediation', 'execution')
          ORDER BY r.id, e.payload ->> 'workflowExecutionRef', e.payload ->> 'actionType',
-                  e.event_time DESC, e.phase_rank DESC, e.id DESC
+                  e.event_time DESC, (e.namespace || '/' || e.name) COLLATE \"C\" DESC, e.phase_rank DESC, e.id DESC
          ON CONFLICT (resource_id, workflow_id, action_type) DO UPDATE
-         SET status = EXCLUDED.status, status_time = EXCLUDED.status_time, status_event_id = EXCLUDED.status_event_id
-         WHERE (h.status_time, h.status_rank, h.status_event_id)
-             < (EXCLUDED.status_time, EXCLUDED.status_rank, EXCLUDED.status_event_id)",
+         SET status = EXCLUDED.status, status_time = EXCLUDED.status_time, status_instance = EXCLUDED.status_instance,
+             status_event_id = EXCLUDED.status_event_id
+         WHERE (h.status_time, h.status_instance, h.status_rank, h.status_event_id)
+             < (EXCLUDED.status_time, EXCLUDED.status_instance, EXCLUDED.status_rank, EXCLUDED.status_event_id)",
         &ids,
         &times,
     )

@@ -63,7 +63,7 @@ fn parse(body: &Map<String, Value>, context: &Context) -> Result<Record, Vec<Vio
             completed_count,
             failed_count,
             skipped_count,
-            step_statuses,
+            step_statuses: step_statuses.map(|steps| steps.into_iter().flatten().collect()),
         }))
     })
 }
@@ -82,8 +82,10 @@ fn consistent_counts(
             // It is invalid, and that is reported already.
             return;
         }
-        for (name, _) in named().filter(|(_, number)| number.is_some()) {
-            fields.refuse(name, Refused::new("inconsistent", "needs stepCount"));
+        for (name, _) in named() {
+            if fields.has(name) {
+                fields.refuse(name, Refused::new("inconsistent", "needs stepCount"));
+            }
         }
         return;
     };

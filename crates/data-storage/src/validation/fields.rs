@@ -30,6 +30,16 @@ impl Refused {
     }
 }
 
+/// A rule of a whole field refuses once; a rule of many entries answers a `Vec`.
+impl IntoIterator for Refused {
+    type Item = Self;
+    type IntoIter = std::iter::Once<Self>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        std::iter::once(self)
+    }
+}
+
 /// Escapes one reference token of a JSON pointer (RFC 6901).
 fn escape(token: &str) -> String {
     token.replace('~', "~0").replace('/', "~1")
@@ -61,28 +71,44 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Takes a field that may be absent. `null` is absent, as everywhere in Kubernetes.
-    pub(crate) fn optional<T>(
+    /// Takes the value of a field as it is, for a caller that looks into it. `null` is absent, as everywhere in
+    /// Kubernetes.
+    pub(crate) fn take(&mut self, name: &'static str) -> Option<&'a Value> {
+        self.taken.insert(name);
+        self.object.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Takes a field that may be absent.
+    pub(crate) fn optional<T, E: IntoIterator<Item = Refused>>(
         &mut self,
         name: &'static str,
-        rule: impl FnOnce(&Value) -> Result<T, Refused>,
+        rule: impl FnOnce(&Value) -> Result<T, E>,
     ) -> Option<T> {
-        self.taken.insert(name);
-        let value = self.object.get(name).filter(|value| !value.is_null())?;
-        match nul_free(value).and_then(|()| rule(value)) {
-            Ok(value) => Some(value),
+        let value = self.take(name)?;
+        let nuls = nuls(value);
+        let refused: Vec<Refused> = match rule(value) {
+            Ok(value) if nuls.is_empty() => return Some(value),
+            Ok(_) => Vec::new(),
             Err(refused) => {
-                self.refuse(name, refused);
-                None
+                // A NUL breaks most other rules of its place too; once is enough.
+                let places: HashSet<&str> = nuls.iter().map(|nul| nul.within.as_str()).collect();
+                refused
+                    .into_iter()
+                    .filter(|refused| !places.contains(refused.within.as_str()))
+                    .collect()
             }
+        };
+        for refused in nuls.into_iter().chain(refused) {
+            self.refuse(name, refused);
         }
+        None
     }
 
     /// Takes a field that must be there.
-    pub(crate) fn required<T>(
+    pub(crate) fn required<T, E: IntoIterator<Item = Refused>>(
         &mut self,
         name: &'static str,
-        rule: impl FnOnce(&Value) -> Result<T, Refused>,
+        rule: impl FnOnce(&Value) -> Result<T, E>,
     ) -> Option<T> {
         if self.object.get(name).is_none_or(Value::is_null) {
             self.taken.insert(name);
@@ -125,23 +151,46 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// The NULs of a value, at most one for each of its entries, which bounds the pointers by the size of the body.
+fn nuls(value: &Value) -> Vec<Refused> {
+    match value {
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .filter_map(|(index, item)| Some(nul_free(item).err()?.within(&index.to_string())))
+            .collect(),
+        Value::Object(object) => object
+            .iter()
+            .filter_map(|(key, item)| nul_free_entry(key, item).err())
+            .collect(),
+        _ => nul_free(value).err().into_iter().collect(),
+    }
+}
+
 /// Refuses a NUL anywhere in a value: PostgreSQL stores none, in text or in JSON.
 fn nul_free(value: &Value) -> Result<(), Refused> {
-    let refused = || Refused::new("nul-byte", "must not contain U+0000");
     match value {
-        Value::String(text) if text.contains('\0') => Err(refused()),
+        Value::String(text) if text.contains('\0') => Err(nul()),
         Value::Array(items) => items
             .iter()
             .enumerate()
             .try_for_each(|(index, item)| nul_free(item).map_err(|error| error.within(&index.to_string()))),
-        Value::Object(object) => object.iter().try_for_each(|(key, item)| {
-            if key.contains('\0') {
-                return Err(refused().within(key));
-            }
-            nul_free(item).map_err(|error| error.within(key))
-        }),
+        Value::Object(object) => object
+            .iter()
+            .try_for_each(|(key, item)| nul_free_entry(key, item)),
         _ => Ok(()),
     }
+}
+
+fn nul_free_entry(key: &str, value: &Value) -> Result<(), Refused> {
+    if key.contains('\0') {
+        return Err(nul().within(key));
+    }
+    nul_free(value).map_err(|error| error.within(key))
+}
+
+fn nul() -> Refused {
+    Refused::new("nul-byte", "must not contain U+0000")
 }
 
 #[cfg(test)]
@@ -170,6 +219,25 @@ mod tests {
                 Violation::pointer("/known/x/1", "nul-byte", "must not contain U+0000"),
                 Violation::pointer("/empty", "required", "is required"),
                 Violation::pointer("/a~1b", "unknown-field", "is not a field of this record"),
+            ]
+        );
+    }
+
+    #[test]
+    fn each_entry_with_a_nul_is_reported_and_what_else_its_rule_refuses_elsewhere() {
+        let body = object(json!({"x": {"a\u{0}": 1, "b": [["\u{0}", "\u{0}"]], "c": 2}}));
+        let mut fields = Fields::new(&body);
+        let refuses_a_and_c = |_: &Value| -> Result<(), Vec<Refused>> {
+            let odd = |key: &str| Refused::new("odd", "is odd").within(key);
+            Err(vec![odd("a\u{0}"), odd("c")])
+        };
+        assert_eq!(fields.optional("x", refuses_a_and_c), None);
+        assert_eq!(
+            fields.finish(),
+            [
+                Violation::pointer("/x/a\u{0}", "nul-byte", "must not contain U+0000"),
+                Violation::pointer("/x/b/0/0", "nul-byte", "must not contain U+0000"),
+                Violation::pointer("/x/c", "odd", "is odd"),
             ]
         );
     }

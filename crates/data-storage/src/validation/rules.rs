@@ -46,12 +46,25 @@ pub(crate) fn text(value: &Value) -> Result<String, Refused> {
 }
 
 /// Texts of up to 10 KiB each.
-pub(crate) fn texts(value: &Value) -> Result<Vec<String>, Refused> {
-    array(value)?
+pub(crate) fn texts(value: &Value) -> Result<Vec<String>, Vec<Refused>> {
+    let items = array(value).map_err(|refused| vec![refused])?;
+    all(items
         .iter()
         .enumerate()
-        .map(|(index, item)| text(item).map_err(|refused| refused.within(&index.to_string())))
-        .collect()
+        .map(|(index, item)| text(item).map_err(|refused| refused.within(&index.to_string()))))
+}
+
+/// All values, or else all refusals.
+fn all<T, C: FromIterator<T>>(items: impl Iterator<Item = Result<T, Refused>>) -> Result<C, Vec<Refused>> {
+    let mut refused = Vec::new();
+    let values = items
+        .filter_map(|item| item.map_err(|error| refused.push(error)).ok())
+        .collect();
+    if refused.is_empty() {
+        Ok(values)
+    } else {
+        Err(refused)
+    }
 }
 
 fn array(value: &Value) -> Result<&Vec<Value>, Refused> {
@@ -221,10 +234,17 @@ pub(crate) fn integer<T: TryFrom<i64>>(
         }
         let number = value
             .as_i64()
+            .or_else(|| exact(value.as_f64()?))
             .filter(|number| range.contains(number))
             .ok_or_else(out_of_range)?;
         T::try_from(number).map_err(|_| out_of_range())
     }
+}
+
+/// A whole number that was written like `3.0` or `3e2`, within what a double holds exactly.
+fn exact(whole: f64) -> Option<i64> {
+    const LIMIT: f64 = 9_007_199_254_740_992.0;
+    (whole.abs() < LIMIT).then_some(whole as i64)
 }
 
 /// A number in a range.
@@ -234,7 +254,8 @@ pub(crate) fn number(range: RangeInclusive<f64>) -> impl FnOnce(&Value) -> Resul
             .as_f64()
             .ok_or_else(|| Refused::new("type", "must be a number"))?;
         if range.contains(&number) {
-            return Ok(number);
+            // Makes -0 the 0 it equals: JSONB knows no other.
+            return Ok(number + 0.0);
         }
         Err(Refused::new(
             "out-of-range",
@@ -281,23 +302,20 @@ fn depth(value: &Value) -> usize {
 }
 
 /// Kubernetes labels: `[prefix/]name` to a value.
-pub(crate) fn labels(value: &Value) -> Result<BTreeMap<String, String>, Refused> {
+pub(crate) fn labels(value: &Value) -> Result<BTreeMap<String, String>, Vec<Refused>> {
     let object = value
         .as_object()
-        .ok_or_else(|| Refused::new("type", "must be an object of strings"))?;
+        .ok_or_else(|| vec![Refused::new("type", "must be an object of strings")])?;
     if object.len() > MAX_ENTRIES {
-        return Err(Refused::new(
+        return Err(vec![Refused::new(
             "too-long",
             format!("must have at most {MAX_ENTRIES} entries"),
-        ));
+        )]);
     }
-    object
-        .iter()
-        .map(|(key, value)| {
-            let value = label(key, value).map_err(|refused| refused.within(key))?;
-            Ok((key.clone(), value))
-        })
-        .collect()
+    all(object.iter().map(|(key, value)| {
+        let value = label(key, value).map_err(|refused| refused.within(key))?;
+        Ok((key.clone(), value))
+    }))
 }
 
 fn label(key: &str, value: &Value) -> Result<String, Refused> {
@@ -395,37 +413,48 @@ fn times_in_order(
     }
 }
 
-/// The steps of a workflow.
-pub(crate) fn step_statuses(fields: &mut Fields<'_>) -> Option<Vec<StepStatus>> {
-    let items: Vec<Value> = fields.optional("stepStatuses", |value| array(value).cloned())?;
-    let mut steps = Vec::with_capacity(items.len());
-    for (index, item) in items.iter().enumerate() {
-        let Some(object) = item.as_object() else {
-            fields.refuse(
-                "stepStatuses",
-                Refused::new("type", "must be an object").within(&index.to_string()),
-            );
-            continue;
-        };
-        let mut step = Fields::nested(object, format!("/stepStatuses/{index}"));
-        let name = step.required("name", identifier);
-        let phase = step.required("phase", choice(StepPhase::ALL, StepPhase::as_str));
-        let started_at = step.optional("startedAt", timestamp);
-        let completed_at = step.optional("completedAt", timestamp);
-        let retry_count = step.optional("retryCount", integer(0..=i64::from(i32::MAX)));
-        let message = step.optional("message", text);
-        times_in_order(&mut step, None, started_at, completed_at);
-        fields.adopt(step.finish());
-        if let (Some(name), Some(phase)) = (name, phase) {
-            steps.push(StepStatus {
-                name,
-                phase,
-                started_at,
-                completed_at,
-                retry_count,
-                message,
-            });
+/// The steps of a workflow, an entry for each; `None` for one that is refused.
+pub(crate) fn step_statuses(fields: &mut Fields<'_>) -> Option<Vec<Option<StepStatus>>> {
+    const NAME: &str = "stepStatuses";
+    match array(fields.take(NAME)?) {
+        Ok(items) => Some(
+            items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| step_status(fields, NAME, index, item))
+                .collect(),
+        ),
+        Err(refused) => {
+            fields.refuse(NAME, refused);
+            None
         }
     }
-    Some(steps)
 }
+
+fn step_status(fields: &mut Fields<'_>, array: &str, index: usize, item: &Value) -> Option<StepStatus> {
+    let Some(object) = item.as_object() else {
+        let refused = Refused::new("type", "must be an object");
+        fields.refuse(array, refused.within(&index.to_string()));
+        return None;
+    };
+    let mut step = Fields::nested(object, format!("/{array}/{index}"));
+    let name = step.required("name", identifier);
+    let phase = step.required("phase", choice(StepPhase::ALL, StepPhase::as_str));
+    let started_at = step.optional("startedAt", timestamp);
+    let completed_at = step.optional("completedAt", timestamp);
+    let retry_count = step.optional("retryCount", integer(0..=i64::from(i32::MAX)));
+    let message = step.optional("message", text);
+    times_in_order(&mut step, None, started_at, completed_at);
+    fields.adopt(step.finish());
+    Some(StepStatus {
+        name: name?,
+        phase: phase?,
+        started_at,
+        completed_at,
+        retry_count,
+        message,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! One endpoint, one file: what it takes, what it does, what it answers.
+
+pub(crate) mod get_incident;
+pub(crate) mod list_incidents;
+pub(crate) mod match_incidents;

@@ -1,0 +1,116 @@
+//! `GET /api/v1/incidents/{id}`: one incident with everything recorded about it.
+
+use audit_store::reader::{Analysis, Event, ExecutionState, IncidentDetail, WorkflowState};
+use axum::Json;
+use axum::extract::State as Extract;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use service_kit::Problem;
+use service_kit::extract::{PathParameters, QueryParameters};
+
+use crate::incident::IncidentBody;
+use crate::problems;
+use crate::state::State;
+
+/// Answers 200 with the incident, 404 for an unknown id, 400 for what is no id and for any query parameter.
+pub(crate) async fn get(
+    Extract(state): Extract<State>,
+    path: PathParameters,
+    query: QueryParameters,
+) -> Result<Json<Detail>, Problem> {
+    let id = path.id("id")?;
+    query.finish()?;
+    let found = state.reader.incident(id).await.map_err(problems::of_store)?;
+    found
+        .map(|detail| Json(Detail::from(detail)))
+        .ok_or_else(|| problems::unknown_incident(id))
+}
+
+/// The answer: the incident's fields, and beside them what else is known.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Detail {
+    #[serde(flatten)]
+    incident: IncidentBody,
+    /// The signal as received, in standard base64 with padding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original_payload: Option<String>,
+    analyses: Vec<Analysis>,
+    workflows: Vec<WorkflowState>,
+    executions: Vec<ExecutionState>,
+    /// Every version of every record, oldest first.
+    timeline: Vec<Event>,
+}
+
+impl From<IncidentDetail> for Detail {
+    fn from(detail: IncidentDetail) -> Self {
+        Self {
+            incident: detail.incident.into(),
+            original_payload: detail.original_payload.map(|bytes| STANDARD.encode(bytes)),
+            analyses: detail.analyses,
+            workflows: detail.workflows,
+            executions: detail.executions,
+            timeline: detail.timeline,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::incident::tests::{least, least_on_the_wire};
+
+    fn nothing_else() -> IncidentDetail {
+        IncidentDetail {
+            incident: least(7),
+            original_payload: None,
+            analyses: Vec::new(),
+            workflows: Vec::new(),
+            executions: Vec::new(),
+            timeline: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn lists_are_there_even_if_empty() {
+        let mut expected = least_on_the_wire(7);
+        for list in ["analyses", "workflows", "executions", "timeline"] {
+            expected[list] = json!([]);
+        }
+        assert_eq!(json!(Detail::from(nothing_else())), expected);
+    }
+
+    #[test]
+    fn the_payload_is_base64_and_the_timeline_is_told_beside_the_fields() {
+        let detail = IncidentDetail {
+            original_payload: Some(b"{\"a\":\xff".to_vec()),
+            timeline: vec![Event {
+                id: 3,
+                record_kind: "remediation".into(),
+                namespace: "kubernaut-system".into(),
+                name: "rr-1".into(),
+                phase: "Pending".into(),
+                at: "2026-03-10T12:00:00Z".parse().unwrap(),
+                message: None,
+                reason: Some("Seen".into()),
+                actor: "controller".into(),
+                received_at: "2026-03-10T12:00:01Z".parse().unwrap(),
+            }],
+            ..nothing_else()
+        };
+        let body = json!(Detail::from(detail));
+        assert_eq!(body["id"], 7);
+        assert_eq!(body["originalPayload"], "eyJhIjr/");
+        assert_eq!(
+            body["timeline"],
+            json!([{
+                "id": 3, "kind": "remediation", "namespace": "kubernaut-system", "name": "rr-1", "phase": "Pending",
+                "at": "2026-03-10T12:00:00Z", "reason": "Seen", "actor": "controller",
+                "receivedAt": "2026-03-10T12:00:01Z",
+            }])
+        );
+    }
+}

@@ -1,0 +1,319 @@
+//! The hard filters of incidents: one table of rules for two ways to ask, a query string and a JSON body.
+//!
+//! To add a filter, add a row. What the two ways have in common beside it (a text that is not empty, holds no NUL and
+//! is at most so long) is theirs; what the text must say stands here.
+
+mod moment;
+
+use audit_store::reader::IncidentFilter;
+use audit_store::record::{Environment, Phase, Severity, canonical_kind};
+use chrono::{DateTime, Utc};
+use service_kit::extract::QueryParameters;
+
+use crate::body::BodyFields;
+
+/// A broken rule: its code and what it asks for.
+pub(crate) type Broken = (&'static str, String);
+
+/// Longest namespace or kind.
+const LABEL_CHARS: usize = 63;
+/// Longest name of anything else.
+const NAME_CHARS: usize = 253;
+/// Longer than any word of a closed vocabulary, and than any time.
+const WORD_CHARS: usize = 64;
+const CORRELATION_ID_CHARS: usize = 128;
+
+/// The statuses of an incident, as the context views spell them.
+const STATUSES: [&str; 5] = ["pending", "executing", "completed", "failed", "rolled-back"];
+
+/// One filter: what it is called, what its text must be, and where its value goes.
+struct Rule {
+    name: &'static str,
+    max_chars: usize,
+    column: Column,
+}
+
+enum Column {
+    Text {
+        read: fn(&str) -> Result<String, Broken>,
+        slot: fn(&mut IncidentFilter) -> &mut Option<String>,
+    },
+    Time {
+        slot: fn(&mut IncidentFilter) -> &mut Option<DateTime<Utc>>,
+    },
+}
+
+const RULES: [Rule; 15] = [
+    text("namespace", LABEL_CHARS, verbatim, |filter| &mut filter.namespace),
+    text("cluster", NAME_CHARS, verbatim, |filter| &mut filter.cluster),
+    text("environment", WORD_CHARS, environment, |filter| {
+        &mut filter.environment
+    }),
+    text("severity", WORD_CHARS, severity, |filter| &mut filter.severity),
+    text("alertName", NAME_CHARS, verbatim, |filter| &mut filter.alert_name),
+    text("fingerprint", WORD_CHARS, fingerprint, |filter| {
+        &mut filter.fingerprint
+    }),
+    text("actionType", NAME_CHARS, verbatim, |filter| {
+        &mut filter.action_type
+    }),
+    text("kind", LABEL_CHARS, kind, |filter| &mut filter.kind),
+    text("name", NAME_CHARS, verbatim, |filter| &mut filter.name),
+    text("phase", WORD_CHARS, phase, |filter| &mut filter.phase),
+    text("status", WORD_CHARS, status, |filter| &mut filter.status),
+    text("workflow", NAME_CHARS, verbatim, |filter| &mut filter.workflow),
+    text("correlationId", CORRELATION_ID_CHARS, verbatim, |filter| {
+        &mut filter.correlation_id
+    }),
+    time("since", |filter| &mut filter.since),
+    time("until", |filter| &mut filter.until),
+];
+
+const fn text(
+    name: &'static str,
+    max_chars: usize,
+    read: fn(&str) -> Result<String, Broken>,
+    slot: fn(&mut IncidentFilter) -> &mut Option<String>,
+) -> Rule {
+    Rule {
+        name,
+        max_chars,
+        column: Column::Text { read, slot },
+    }
+}
+
+const fn time(name: &'static str, slot: fn(&mut IncidentFilter) -> &mut Option<DateTime<Utc>>) -> Rule {
+    Rule {
+        name,
+        max_chars: WORD_CHARS,
+        column: Column::Time { slot },
+    }
+}
+
+impl Rule {
+    fn apply(&self, text: &str, now: DateTime<Utc>, filter: &mut IncidentFilter) -> Result<(), Broken> {
+        match self.column {
+            Column::Text { read, slot } => *slot(filter) = Some(read(text)?),
+            Column::Time { slot } => *slot(filter) = Some(moment::parse(text, now)?),
+        }
+        Ok(())
+    }
+}
+
+/// Takes the filters out of a query string. The violations are noted there.
+pub(crate) fn from_query(query: &mut QueryParameters, now: DateTime<Utc>) -> IncidentFilter {
+    let mut filter = IncidentFilter::default();
+    for rule in RULES {
+        query.parsed(rule.name, rule.max_chars, |text| {
+            rule.apply(text, now, &mut filter)
+        });
+    }
+    if let Err((name, code, detail)) = times_in_order(&filter) {
+        query.refuse(name, code, detail);
+    }
+    filter
+}
+
+/// Takes the filters out of a body. The violations are noted there.
+pub(crate) fn from_body(fields: &mut BodyFields<'_>, now: DateTime<Utc>) -> IncidentFilter {
+    let mut filter = IncidentFilter::default();
+    for rule in RULES {
+        fields.text(rule.name, rule.max_chars, |text| {
+            rule.apply(text, now, &mut filter)
+        });
+    }
+    if let Err((name, code, detail)) = times_in_order(&filter) {
+        fields.refuse(name, code, detail);
+    }
+    filter
+}
+
+/// A window that ends before it begins would answer with nothing, which looks like an answer.
+fn times_in_order(filter: &IncidentFilter) -> Result<(), (&'static str, &'static str, &'static str)> {
+    match (filter.since, filter.until) {
+        (Some(since), Some(until)) if since >= until => {
+            Err(("since", "not-before-until", "must be before `until`"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn verbatim(text: &str) -> Result<String, Broken> {
+    Ok(text.to_owned())
+}
+
+fn kind(text: &str) -> Result<String, Broken> {
+    Ok(canonical_kind(text))
+}
+
+fn environment(text: &str) -> Result<String, Broken> {
+    one_of(text, Environment::ALL.iter().map(|value| value.as_str()))
+}
+
+fn severity(text: &str) -> Result<String, Broken> {
+    one_of(text, Severity::ALL.iter().map(|value| value.as_str()))
+}
+
+fn phase(text: &str) -> Result<String, Broken> {
+    one_of(text, Phase::ALL.iter().map(|value| value.as_str()))
+}
+
+fn status(text: &str) -> Result<String, Broken> {
+    one_of(text, STATUSES.into_iter())
+}
+
+fn fingerprint(text: &str) -> Result<String, Broken> {
+    let hexadecimal = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if (16..=64).contains(&text.len()) && text.bytes().all(hexadecimal) {
+        Ok(text.to_owned())
+    } else {
+        Err((
+            "not-a-fingerprint",
+            "must be 16 to 64 lower-case hexadecimal digits".to_owned(),
+        ))
+    }
+}
+
+fn one_of(text: &str, options: impl Iterator<Item = &'static str> + Clone) -> Result<String, Broken> {
+    if options.clone().any(|option| option == text) {
+        return Ok(text.to_owned());
+    }
+    let names: Vec<_> = options.map(|option| format!("`{option}`")).collect();
+    Err(("not-an-option", format!("must be one of {}", names.join(", "))))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value, json};
+    use service_kit::Problem;
+
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn now() -> DateTime<Utc> {
+        at("2026-03-10T12:00:00Z")
+    }
+
+    fn query(text: &str) -> Result<IncidentFilter, Problem> {
+        let mut query = QueryParameters::parse(text);
+        let filter = from_query(&mut query, now());
+        query.finish().map(|()| filter)
+    }
+
+    fn body(body: &Value) -> Result<IncidentFilter, Problem> {
+        let object: &Map<String, Value> = body.as_object().unwrap();
+        let mut fields = BodyFields::new(object);
+        let filter = from_body(&mut fields, now());
+        fields.finish().map(|()| filter)
+    }
+
+    #[test]
+    fn both_ways_to_ask_give_the_same_filter() {
+        let expected = IncidentFilter {
+            namespace: Some("payments".into()),
+            cluster: Some("eu-1".into()),
+            environment: Some("production".into()),
+            severity: Some("critical".into()),
+            alert_name: Some("KubePodCrashLooping".into()),
+            fingerprint: Some("0123456789abcdef".into()),
+            action_type: Some("restart_pod".into()),
+            kind: Some("StatefulSet".into()),
+            name: Some("api".into()),
+            phase: Some("Failed".into()),
+            status: Some("rolled-back".into()),
+            workflow: Some("restart".into()),
+            correlation_id: Some("c:1".into()),
+            since: Some(at("2026-03-09T12:00:00Z")),
+            until: Some(at("2026-03-10T11:00:00Z")),
+        };
+        let pairs = json!({
+            "namespace": "payments", "cluster": "eu-1", "environment": "production", "severity": "critical",
+            "alertName": "KubePodCrashLooping", "fingerprint": "0123456789abcdef", "actionType": "restart_pod",
+            "kind": "statefulSET", "name": "api", "phase": "Failed", "status": "rolled-back",
+            "workflow": "restart", "correlationId": "c:1", "since": "24h", "until": "2026-03-10T12:00:00%2B01:00",
+        });
+        let text: Vec<_> = pairs
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.as_str().unwrap()))
+            .collect();
+        let mut decoded = pairs.clone();
+        decoded["until"] = json!("2026-03-10T12:00:00+01:00");
+        assert_eq!(query(&text.join("&")).unwrap(), expected);
+        assert_eq!(body(&decoded).unwrap(), expected);
+        assert_eq!(query("").unwrap(), IncidentFilter::default());
+        assert_eq!(body(&json!({})).unwrap(), IncidentFilter::default());
+    }
+
+    #[test]
+    fn both_ways_to_ask_break_the_same_rules() {
+        let broken = [
+            ("namespace", "a".repeat(64), "too-long"),
+            ("environment", "prod".into(), "not-an-option"),
+            ("severity", "Critical".into(), "not-an-option"),
+            ("alertName", String::new(), "empty"),
+            ("fingerprint", "0123456789ABCDEF".into(), "not-a-fingerprint"),
+            ("kind", "K".repeat(64), "too-long"),
+            ("phase", "failed".into(), "not-an-option"),
+            ("status", "done".into(), "not-an-option"),
+            ("correlationId", "c".repeat(129), "too-long"),
+            ("since", "yesterday".into(), "not-a-time"),
+        ];
+        let text: Vec<_> = broken
+            .iter()
+            .map(|(name, value, _)| format!("{name}={value}"))
+            .collect();
+        let object: Map<_, _> = broken
+            .iter()
+            .map(|(name, value, _)| ((*name).to_owned(), json!(value)))
+            .collect();
+        let codes = broken.iter().map(|(name, _, code)| (*name, *code));
+        let of_query = query(&text.join("&")).unwrap_err();
+        let of_body = body(&Value::Object(object)).unwrap_err();
+        let told = |problem: &Problem, key: &str| -> Vec<Value> {
+            json!(problem.violations())
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|violation| json!([violation[key], violation["code"]]))
+                .collect()
+        };
+        let of_parameter: Vec<_> = codes.clone().map(|(name, code)| json!([name, code])).collect();
+        let of_pointer: Vec<_> = codes
+            .map(|(name, code)| json!([format!("/{name}"), code]))
+            .collect();
+        assert_eq!(told(&of_query, "parameter"), of_parameter);
+        assert_eq!(told(&of_body, "pointer"), of_pointer);
+        assert_eq!(
+            of_query.violations()[1].detail,
+            "must be one of `production`, `staging`, `development`, `test`"
+        );
+        assert_eq!(of_query.violations()[1].detail, of_body.violations()[1].detail);
+    }
+
+    #[test]
+    fn a_window_begins_before_it_ends() {
+        let expected =
+            json!([{"parameter": "since", "code": "not-before-until", "detail": "must be before `until`"}]);
+        for text in ["since=1h&until=2h", "since=1h&until=1h"] {
+            assert_eq!(json!(query(text).unwrap_err().violations()), expected);
+        }
+        let problem = body(&json!({"since": "1h", "until": "1d"})).unwrap_err();
+        assert_eq!(
+            json!(problem.violations()),
+            json!([{"pointer": "/since", "code": "not-before-until", "detail": "must be before `until`"}])
+        );
+    }
+
+    #[test]
+    fn an_unknown_kind_is_asked_for_as_it_is_written() {
+        assert_eq!(
+            query("kind=kafkaTopic").unwrap().kind.as_deref(),
+            Some("kafkaTopic")
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! The metrics of Context API beside those of every HTTP service, all declared here. Names carry the prefix
+//! `contextapi_`.
+
+use std::fmt;
+use std::time::Duration;
+
+use audit_store::Reader;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Upper bounds, in seconds, of what a read waits for.
+const SECONDS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+];
+
+/// Handles of the metrics; clones count together.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    search_duration: Histogram,
+    query_embedding_duration: Histogram,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        Self {
+            search_duration: Histogram::new(SECONDS),
+            query_embedding_duration: Histogram::new(SECONDS),
+        }
+    }
+
+    /// Puts the metrics, and those of the reader's connections, into a registry.
+    pub(crate) fn register(&self, registry: &mut Registry, reader: &Reader) {
+        registry.register_with_unit(
+            "search_duration",
+            "Time the database takes for one search by meaning, failed ones included",
+            Unit::Seconds,
+            self.search_duration.clone(),
+        );
+        registry.register_with_unit(
+            "query_embedding_duration",
+            "Time a search waits for the vector of its description, from the cache or not, failed ones included",
+            Unit::Seconds,
+            self.query_embedding_duration.clone(),
+        );
+        registry.register_collector(Box::new(Connections {
+            reader: reader.clone(),
+        }));
+    }
+
+    pub(crate) fn observe_search(&self, duration: Duration) {
+        self.search_duration.observe(duration.as_secs_f64());
+    }
+
+    pub(crate) fn observe_query_embedding(&self, duration: Duration) {
+        self.query_embedding_duration.observe(duration.as_secs_f64());
+    }
+}
+
+/// The connections to the database, counted when somebody looks.
+#[derive(Debug)]
+struct Connections {
+    reader: Reader,
+}
+
+impl Collector for Connections {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let pool = self.reader.pool();
+        let gauges = [
+            (
+                "database_connections",
+                "Connections to the database that are open",
+                i64::from(pool.size()),
+            ),
+            (
+                "database_connections_idle",
+                "Connections to the database that are open and not in use",
+                i64::try_from(pool.num_idle()).unwrap_or(i64::MAX),
+            ),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(value);
+            let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+            gauge.encode(metric)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! Which failure is which answer. The cause goes to the log; the client reads what it can do.
+
+use std::time::Duration;
+
+use audit_store::StoreError;
+use axum::http::StatusCode;
+use embedding::EmbedError;
+use service_kit::{Problem, ProblemKind};
+
+/// When to come back after something was away or full.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// 409: the incident that a search starts from has no vector.
+pub const EMBEDDING_PENDING: ProblemKind = ProblemKind::new(
+    "embedding-pending",
+    "The incident has no embedding yet",
+    StatusCode::CONFLICT,
+);
+
+/// The answer to a failure of the store.
+pub(crate) fn of_store(error: StoreError) -> Problem {
+    match error {
+        StoreError::Unavailable(_) => {
+            Problem::unavailable("The database cannot be reached.", RETRY_AFTER).with_cause(error)
+        }
+        StoreError::Contention(_) => Problem::unavailable(
+            "The database is busy with a conflicting transaction.",
+            RETRY_AFTER,
+        )
+        .with_cause(error),
+        StoreError::Timeout(_) => Problem::new(ProblemKind::GATEWAY_TIMEOUT)
+            .with_detail("The database took too long. Narrower filters help.")
+            .with_cause(error),
+        StoreError::Rejected { .. } | StoreError::Inconsistent(_) | StoreError::Driver(_) => {
+            Problem::internal(error)
+        }
+    }
+}
+
+/// The answer to a failure of the embedder.
+pub(crate) fn of_embedder(error: EmbedError) -> Problem {
+    match error {
+        EmbedError::Busy => {
+            Problem::unavailable("Too many descriptions wait for their vectors.", RETRY_AFTER)
+                .with_cause(error)
+        }
+        EmbedError::Model(_) | EmbedError::Invalid(_) | EmbedError::Panicked | EmbedError::Stopped => {
+            Problem::internal(error)
+        }
+    }
+}
+
+/// The answer when the embedder takes longer than a search waits.
+pub(crate) fn embedder_too_slow() -> Problem {
+    Problem::unavailable(
+        "The vector of the description was not ready in time.",
+        RETRY_AFTER,
+    )
+}
+
+/// The answer when there is no incident with this id.
+pub(crate) fn unknown_incident(id: i64) -> Problem {
+    Problem::not_found(format!("There is no incident {id}."))
+}
+
+/// The answer when the incident that a search starts from has no vector.
+pub(crate) fn embedding_pending(id: i64) -> Problem {
+    Problem::new(EMBEDDING_PENDING).with_detail(format!(
+        "Incident {id} has no vector to search with: its text is not embedded yet, or it has no text."
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header;
+    use axum::response::IntoResponse;
+
+    use super::*;
+
+    fn answer(problem: Problem) -> (u16, &'static str, Option<String>) {
+        let code = problem.code();
+        let response = problem.into_response();
+        let retry_after = response.headers().get(header::RETRY_AFTER);
+        (
+            response.status().as_u16(),
+            code,
+            retry_after.map(|value| value.to_str().unwrap().to_owned()),
+        )
+    }
+
+    #[test]
+    fn the_client_learns_whether_to_come_back_and_nothing_of_the_cause() {
+        let busy = of_embedder(EmbedError::Busy);
+        assert_eq!(answer(busy), (503, "service-unavailable", Some("1".into())));
+        assert_eq!(
+            answer(embedder_too_slow()),
+            (503, "service-unavailable", Some("1".into()))
+        );
+        assert_eq!(
+            answer(of_embedder(EmbedError::Panicked)),
+            (500, "internal-error", None)
+        );
+        let inconsistent = of_store(StoreError::Inconsistent("two roots".into()));
+        assert_eq!(
+            inconsistent.cause_chain().as_deref(),
+            Some("the database is inconsistent: two roots")
+        );
+        assert!(
+            !inconsistent
+                .body(service_kit::problem::Occurrence::default())
+                .contains("roots")
+        );
+        assert_eq!(answer(inconsistent), (500, "internal-error", None));
+        assert_eq!(answer(unknown_incident(7)), (404, "not-found", None));
+        assert_eq!(answer(embedding_pending(7)), (409, "embedding-pending", None));
+    }
+}

@@ -1,0 +1,76 @@
+//! The service under test.
+
+use axum::Router;
+use data_storage::{Config, Ingest, Metrics, State, Writers, router, vectors};
+use serde_json::Value;
+use service_kit::Clock;
+use service_kit::boundary::{Boundary, RequestIds, RequestsConfig};
+use service_kit::metrics::HttpMetrics;
+use testkit::request::{Answer, post};
+use testkit::{Database, request};
+
+/// A service on a schema of its own.
+pub(crate) struct App {
+    pub(crate) router: Router,
+    pub(crate) clock: Clock,
+    pub(crate) store: audit_store::WriteStore,
+    pub(crate) database: Database,
+    _writers: Writers,
+}
+
+impl App {
+    pub(crate) async fn new() -> Self {
+        Self::configured(|_| {}).await
+    }
+
+    /// A service whose default configuration was changed.
+    pub(crate) async fn configured(change: impl FnOnce(&mut Config)) -> Self {
+        let database = Database::new("datastorage").await;
+        let store = database.store().await;
+        let mut config = Config::load(None, []).unwrap();
+        // Tests of late vectors ask for them; everywhere else a vector is there, however slow the machine is.
+        config.embedding.budget = std::time::Duration::from_secs(30);
+        change(&mut config);
+        let mut registry = service_kit::metrics::registry("datastorage");
+        let metrics = Metrics::register(&mut registry);
+        let boundary = Boundary {
+            limits: RequestsConfig::default(),
+            request_ids: RequestIds::seeded(1),
+            metrics: HttpMetrics::register(&mut registry),
+        };
+        let (ingest, writers) = Ingest::start(
+            store.clone(),
+            vectors(&store, Database::embedder(), &config.embedding),
+            config.embedding.budget,
+            config.embedding.backfill_interval,
+            config.writer,
+            metrics.clone(),
+        );
+        let clock = Clock::manual(Database::now());
+        let state = State::new(ingest, clock.clone(), "default", metrics);
+        Self {
+            router: router(state, boundary),
+            clock,
+            store,
+            database,
+            _writers: writers,
+        }
+    }
+
+    pub(crate) async fn post(&self, kind: &str, body: &Value) -> Answer {
+        post(&self.router, &format!("/api/v1/audit/{kind}"), body).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        request::get(&self.router, path).await
+    }
+
+    /// One number from the database.
+    pub(crate) async fn count(&self, from: &'static str) -> i64 {
+        let query = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {from}"));
+        sqlx::query_scalar(query)
+            .fetch_one(self.store.pool())
+            .await
+            .unwrap()
+    }
+}
