@@ -56,7 +56,7 @@ impl Ingest {
         let tasks = WriterTask::spawn_all(&store, &vectors, receiver, config, &metrics);
         let backfill = tokio::spawn(backfill::run(
             store,
-            vectors.embedder().clone(),
+            vectors.clone(),
             backfill_interval,
             metrics.clone(),
         ));

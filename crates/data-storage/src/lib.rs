@@ -68,14 +68,21 @@ pub struct DataStorage {
     store: WriteStore,
     embedder: Embedder,
     clock: Clock,
+    build: BuildInfo,
 }
 
 impl DataStorage {
-    /// Takes the ports, then the database, in the order in which a mistake is noticed soonest.
+    /// Takes the ports, then the database, in the order in which a mistake is noticed soonest. `build` is what
+    /// the metric `build_info` tells.
     ///
     /// # Errors
     /// [`StartError`], saying what to do.
-    pub async fn bind(config: Config, embedder: Embedder, clock: Clock) -> Result<Self, StartError> {
+    pub async fn bind(
+        config: Config,
+        embedder: Embedder,
+        clock: Clock,
+        build: BuildInfo,
+    ) -> Result<Self, StartError> {
         let server = Server::bind(config.server.clone()).await?;
         if config.database.url.expose().is_empty() {
             return Err(StartError::NoDatabase);
@@ -89,6 +96,7 @@ impl DataStorage {
             store,
             embedder,
             clock,
+            build,
         })
     }
 
@@ -112,15 +120,10 @@ impl DataStorage {
             store,
             embedder,
             clock,
+            build,
         } = self;
         let mut registry = service_kit::metrics::registry("datastorage");
-        register_build_info(
-            &mut registry,
-            &BuildInfo {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                revision: "unknown".to_owned(),
-            },
-        );
+        register_build_info(&mut registry, &build);
         let metrics = Metrics::register(&mut registry);
         let boundary = Boundary {
             limits: config.requests,

@@ -237,7 +237,11 @@ mod tests {
                     "out-of-range",
                     "must be between 0 and 31536000"
                 ),
-                ("/confidenceLevel", "unknown-field", "is not a field of this record"),
+                (
+                    "/confidenceLevel",
+                    "unknown-field",
+                    "is not a field of this record"
+                ),
             ])
         );
     }

@@ -291,7 +291,11 @@ mod tests {
 
     #[test]
     fn a_known_kind_gets_its_canonical_case() {
-        for (sent, stored) in [("NODE", "Node"), ("persistentvolumeclaim", "PersistentVolumeClaim"), ("kafkaTopic", "kafkaTopic")] {
+        for (sent, stored) in [
+            ("NODE", "Node"),
+            ("persistentvolumeclaim", "PersistentVolumeClaim"),
+            ("kafkaTopic", "kafkaTopic"),
+        ] {
             assert_eq!(
                 kind().with(&json!({"targetType": sent})),
                 Ok(Record::Remediation(Remediation {

@@ -228,7 +228,11 @@ impl Rule {
                 "must be a string",
                 [json!(1), json!(true), json!(["a"]), json!({"a": "b"})],
             )
-            .refuses("nul-byte", "must not contain U+0000", [json!("a\u{0}b"), json!("\u{0}")])
+            .refuses(
+                "nul-byte",
+                "must not contain U+0000",
+                [json!("a\u{0}b"), json!("\u{0}")],
+            )
     }
 
     fn refuses(self, code: &'static str, detail: &str, values: impl IntoIterator<Item = Value>) -> Self {
@@ -246,13 +250,7 @@ impl Rule {
         self.refuses(code, detail, values.into_iter().map(Value::from))
     }
 
-    fn refuses_within(
-        mut self,
-        within: &str,
-        code: &'static str,
-        detail: &str,
-        value: Value,
-    ) -> Self {
+    fn refuses_within(mut self, within: &str, code: &'static str, detail: &str, value: Value) -> Self {
         self.refused.push(Refusal {
             value,
             within: within.to_owned(),
@@ -354,12 +352,19 @@ pub(super) fn text() -> Rule {
 
 pub(super) fn identifier() -> Rule {
     let (longest, too_long) = ("é".repeat(253), "é".repeat(254));
-    identifier_like(VERBATIM.into_iter().chain(["x", "a/b", "..", &longest]), &too_long)
+    identifier_like(
+        VERBATIM.into_iter().chain(["x", "a/b", "..", &longest]),
+        &too_long,
+    )
 }
 
 pub(super) fn resource_name() -> Rule {
     let (longest, too_long) = ("é".repeat(253), "é".repeat(254));
-    identifier_like(["a", "system:kube-proxy", "...", ".a", "A_b", &longest], &too_long).refuses_strings(
+    identifier_like(
+        ["a", "system:kube-proxy", "...", ".a", "A_b", &longest],
+        &too_long,
+    )
+    .refuses_strings(
         "format",
         "must be a path segment: not . or .., without / and %",
         [".", "..", "a/b", "/", "a%2fb"],
@@ -382,7 +387,16 @@ pub(super) fn resource_kind() -> Rule {
     Rule::strings(["Pod", "PersistentVolumeClaim", "x", "KafkaTopic2", &longest]).refuses_strings(
         "format",
         "must be a Kubernetes kind: 1 to 63 letters and digits starting with a letter",
-        ["", &too_long, "2Pod", "Po-d", "apps/Deployment", "Pöd", " Pod", "Deployment.apps"],
+        [
+            "",
+            &too_long,
+            "2Pod",
+            "Po-d",
+            "apps/Deployment",
+            "Pöd",
+            " Pod",
+            "Deployment.apps",
+        ],
     )
 }
 
@@ -392,7 +406,13 @@ pub(super) fn fingerprint() -> Rule {
     Rule::strings(["0123456789abcdef", &digits]).refuses_strings(
         "format",
         "must be 16 to 64 lower-case hexadecimal digits",
-        ["", "0123456789abcde", &too_long, "0123456789ABCDEF", "0123456789abcdeg"],
+        [
+            "",
+            "0123456789abcde",
+            &too_long,
+            "0123456789ABCDEF",
+            "0123456789abcdeg",
+        ],
     )
 }
 
@@ -402,7 +422,10 @@ pub(super) fn choice(names: &[&str]) -> Rule {
         .iter()
         .map(|name| name.chars().map(swapped_case).collect())
         .collect();
-    let refused = other_case.iter().map(String::as_str).chain(["", " ", "other", "null"]);
+    let refused = other_case
+        .iter()
+        .map(String::as_str)
+        .chain(["", " ", "other", "null"]);
     Rule::strings(names.iter().copied()).refuses_strings(
         "not-allowed",
         &format!("must be one of {}", names.join(", ")),
@@ -500,7 +523,11 @@ pub(super) fn texts() -> Rule {
     let many = |count| Value::from(vec!["w"; count]);
     Rule::new([json!([]), json!(["", longest, "🔥"]), many(1_000)])
         .refuses("too-long", "must have at most 1000 entries", [many(1_001)])
-        .refuses("type", "must be an array", [json!("w"), json!(1), json!({"0": "w"})])
+        .refuses(
+            "type",
+            "must be an array",
+            [json!("w"), json!(1), json!({"0": "w"})],
+        )
         .refuses_within("/1", "type", "must be a string", json!(["w", null]))
         .refuses_within("/0", "type", "must be a string", json!([1]))
         .refuses_within(
@@ -509,14 +536,21 @@ pub(super) fn texts() -> Rule {
             "must be at most 10240 bytes long",
             json!(["w", format!("{longest}a")]),
         )
-        .refuses_within("/2", "nul-byte", "must not contain U+0000", json!(["", "w", "\u{0}"]))
+        .refuses_within(
+            "/2",
+            "nul-byte",
+            "must not contain U+0000",
+            json!(["", "w", "\u{0}"]),
+        )
 }
 
 pub(super) fn base64() -> Rule {
     Rule::strings(["", "AA==", "AAA=", "AAAA", "+/+/", "eyJhIjoxfQ=="]).refuses_strings(
         "format",
         "must be standard base64 with padding",
-        ["A", "AA", "AA=", "AAA", "AAAA=", "-_-_", "AA ==", "AA==\n", "AB==", "é"],
+        [
+            "A", "AA", "AA=", "AAA", "AAAA=", "-_-_", "AA ==", "AA==\n", "AB==", "é",
+        ],
     )
 }
 
@@ -562,13 +596,21 @@ pub(super) fn labels() -> Rule {
         "must be an object of strings",
         [json!("a=b"), json!(1), json!(["a"])],
     )
-    .refuses(
-        "too-long",
-        "must have at most 1000 entries",
-        [many(1_001)],
-    );
+    .refuses("too-long", "must have at most 1000 entries", [many(1_001)]);
     let not_a_value = "must be a Kubernetes label value: at most 63 of A-Z, a-z, 0-9, -, _ and ., starting and ending with a letter or digit";
-    for value in [&part(64), "-a", "a-", "_a", "a.", " ", "a b", "a/b", "é", "🔥", "\n"] {
+    for value in [
+        &part(64),
+        "-a",
+        "a-",
+        "_a",
+        "a.",
+        " ",
+        "a b",
+        "a/b",
+        "é",
+        "🔥",
+        "\n",
+    ] {
         rule = rule.refuses_within("/k", "format", not_a_value, json!({ "k": value }));
     }
     for value in [json!(1), json!(true), json!(null), json!(["v"]), json!({})] {
@@ -589,4 +631,71 @@ pub(super) fn labels() -> Rule {
             "must not contain U+0000",
             json!({"k\u{0}": "v"}),
         )
+}
+
+/// Entries of `stepStatuses`: the rules of their fields, one entry at a time.
+pub(super) fn step_statuses() -> Rule {
+    let step = |fields: Value| json!([merged(&json!({"name": "a", "phase": "Pending"}), &fields)]);
+    let mut rule = Rule::new([json!([]), Value::from(vec![step(json!({}))[0].clone(); 1_000])])
+        .refuses(
+            "too-long",
+            "must have at most 1000 entries",
+            [Value::from(vec![step(json!({}))[0].clone(); 1_001])],
+        )
+        .refuses(
+            "type",
+            "must be an array",
+            [json!("a"), json!(1), json!({"0": {}})],
+        );
+    for item in [json!("a"), json!(1), json!(null), json!([])] {
+        rule = rule.refuses_within("/0", "type", "must be an object", json!([item]));
+    }
+    for required in ["name", "phase"] {
+        let within = format!("/0/{required}");
+        rule = rule.refuses_within(
+            &within,
+            "required",
+            "is required",
+            step(json!({ required: null })),
+        );
+    }
+    for (field, inner) in [
+        ("name", identifier()),
+        (
+            "phase",
+            choice(&["Pending", "Processing", "Completed", "Failed", "Skipped"]),
+        ),
+        ("startedAt", timestamp("1970-01-01T00:00:00.000000Z")),
+        ("completedAt", timestamp("9998-12-31T23:59:59.999999Z")),
+        ("retryCount", integer(0, i64::from(i32::MAX))),
+        ("message", text()),
+    ] {
+        let wrapped = |value: &Value| step(json!({ field: value }));
+        rule.accepted.extend(inner.accepted.iter().map(wrapped));
+        for refusal in inner.refused {
+            rule = rule.refuses_within(
+                &format!("/0/{field}"),
+                refusal.code,
+                &refusal.detail,
+                wrapped(&refusal.value),
+            );
+        }
+    }
+    let (at, after) = ("2026-03-01T11:00:00.000000Z", "2026-03-01T11:00:00.000001Z");
+    rule.accepted
+        .push(step(json!({"startedAt": at, "completedAt": at})));
+    rule.accepted
+        .push(step(json!({"startedAt": at, "completedAt": after})));
+    rule.refuses_within(
+        "/0/completedAt",
+        "inconsistent",
+        "must not be before startedAt",
+        step(json!({"startedAt": after, "completedAt": at})),
+    )
+    .refuses_within(
+        "/0/stepName",
+        "unknown-field",
+        "is not a field of this record",
+        step(json!({"stepName": "a"})),
+    )
 }

@@ -109,3 +109,6 @@ fn consistent_counts(
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

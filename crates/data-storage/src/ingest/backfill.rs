@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use audit_store::{StoreError, WriteStore, pending};
-use embedding::Embedder;
+use embedding::EmbeddingCache;
 use tokio::time::MissedTickBehavior;
 
 use crate::metrics::Metrics;
@@ -12,29 +12,30 @@ use crate::metrics::Metrics;
 const BATCH: i64 = 32;
 
 /// Looks for pending texts in an interval, for ever.
-pub(super) async fn run(store: WriteStore, embedder: Embedder, interval: Duration, metrics: Metrics) {
+pub(super) async fn run(store: WriteStore, vectors: EmbeddingCache, interval: Duration, metrics: Metrics) {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = drain(&store, &embedder, &metrics).await {
+        if let Err(error) = drain(&store, &vectors, &metrics).await {
             tracing::warn!(%error, "pending texts could not be embedded; the next round tries again");
         }
     }
 }
 
 /// Fills batch after batch until nothing is left that can be embedded.
-async fn drain(store: &WriteStore, embedder: &Embedder, metrics: &Metrics) -> Result<(), StoreError> {
+async fn drain(store: &WriteStore, cache: &EmbeddingCache, metrics: &Metrics) -> Result<(), StoreError> {
     loop {
         metrics.embeddings_pending.set(pending::count(store).await?);
-        let batch = pending::claim(store, &embedder.model().name, BATCH).await?;
+        let batch = pending::claim(store, &cache.embedder().model().name, BATCH).await?;
         if batch.texts.is_empty() {
             return Ok(());
         }
+        // Through the cache: a vector that was too late for its write is often there by now.
         let mut vectors = Vec::with_capacity(batch.texts.len());
         for text in &batch.texts {
-            match embedder.embed(text.text.clone()).await {
-                Ok(vector) => vectors.push((text.id, vector)),
+            match cache.get_or_embed(&text.text).await {
+                Ok(vector) => vectors.push((text.id, vector.to_vec())),
                 Err(error) => tracing::warn!(text_id = text.id, %error, "a text cannot be embedded"),
             }
         }

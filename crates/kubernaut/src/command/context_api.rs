@@ -1,0 +1,37 @@
+//! `kubernaut context-api`.
+
+use std::path::PathBuf;
+
+use context_api::{Config, ContextApi};
+use service_kit::{Clock, shutdown::Shutdown, telemetry};
+
+use crate::{database_url, model};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Configuration file; what it leaves out has the default of config/context-api.toml.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+pub(super) async fn run(options: Options) -> anyhow::Result<()> {
+    let mut config = Config::load(options.config.as_deref(), std::env::vars_os())?;
+    telemetry::init(
+        &config.log,
+        &[
+            "kubernaut",
+            "context_api",
+            "audit_store",
+            "embedding",
+            "service_kit",
+        ],
+    )?;
+    database_url::fill(&mut config.database.url);
+    let shutdown = Shutdown::on_signals()?;
+    let embedder = model::embedder().await?;
+    let service = ContextApi::bind(config, embedder, Clock::system(), crate::build::info()).await?;
+    tracing::info!(api = %service.api_address(), metrics = %service.metrics_address(), "Context API is ready");
+    let ended = service.serve(shutdown).await;
+    tracing::info!(?ended, "Context API has stopped");
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! The PostgreSQL of `up`: one of ours, or the user's.
+
+use std::path::Path;
+
+use anyhow::Context;
+use audit_store::PartitionWindow;
+use audit_store::compatibility::ModelIdentity;
+use audit_store::migrate::{MigrateOptions, ReaderRole};
+use devstack::{Major, Postgres, PostgresOptions, Progress};
+use rand::TryRngCore;
+use rand::rngs::OsRng;
+
+/// A PostgreSQL, and the reader role's password for this run.
+pub(super) struct Database {
+    server: Server,
+    reader_password: String,
+}
+
+enum Server {
+    Ours(Postgres),
+    Users(String),
+}
+
+impl Database {
+    /// Starts one in the data directory, unless the user has one.
+    pub(super) async fn open(users: Option<String>, data_dir: &Path) -> anyhow::Result<Self> {
+        let server = match users {
+            Some(url) => Server::Users(url),
+            None => {
+                let directory = data_dir.join("postgresql");
+                let start = move || -> anyhow::Result<Postgres> {
+                    let package =
+                        devstack::fetch_postgres(&devstack::cache_directory()?, Progress::detect())?;
+                    Ok(Postgres::start(
+                        &package,
+                        &PostgresOptions::new(Major::default(), directory),
+                    )?)
+                };
+                Server::Ours(
+                    tokio::task::spawn_blocking(start)
+                        .await
+                        .context("PostgreSQL was not started")??,
+                )
+            }
+        };
+        let mut bytes = [0_u8; 24];
+        OsRng
+            .try_fill_bytes(&mut bytes)
+            .context("the system gives no random bytes")?;
+        let reader_password = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self {
+            server,
+            reader_password,
+        })
+    }
+
+    /// The schema's owner.
+    pub(super) fn owner_url(&self) -> String {
+        match &self.server {
+            Server::Ours(postgres) => postgres.url(),
+            Server::Users(url) => url.clone(),
+        }
+    }
+
+    /// The role that may only read the context schema.
+    pub(super) fn reader_url(&self) -> anyhow::Result<String> {
+        match &self.server {
+            Server::Ours(postgres) => Ok(postgres.url_as(self.reader_role(), &self.reader_password)),
+            Server::Users(url) => {
+                let mut url = reqwest::Url::parse(url).context("the database URL cannot be read")?;
+                let changed = url
+                    .set_username(self.reader_role())
+                    .and_then(|()| url.set_password(Some(&self.reader_password)));
+                anyhow::ensure!(changed.is_ok(), "the database URL has no host");
+                Ok(url.into())
+            }
+        }
+    }
+
+    /// On the user's server the role is one of `up`'s own, because its password changes with every run.
+    fn reader_role(&self) -> &'static str {
+        match &self.server {
+            Server::Ours(_) => "kubernaut_reader",
+            Server::Users(_) => "kubernaut_up_reader",
+        }
+    }
+
+    /// How the schema is migrated.
+    pub(super) fn migration(&self, model: ModelIdentity, partitions: PartitionWindow) -> MigrateOptions {
+        let reader = ReaderRole {
+            name: self.reader_role().to_owned(),
+            password: Some(self.reader_password.clone()),
+        };
+        MigrateOptions {
+            model,
+            reader,
+            partitions,
+        }
+    }
+
+    /// What to tell the user, without a password.
+    pub(super) fn describe(&self) -> String {
+        match &self.server {
+            Server::Ours(postgres) => {
+                format!(
+                    "127.0.0.1:{}, data in {}",
+                    postgres.port(),
+                    postgres.directory().display()
+                )
+            }
+            Server::Users(url) => reqwest::Url::parse(url).map_or_else(
+                |_| "as given".to_owned(),
+                |url| format!("{}{}", url.host_str().unwrap_or_default(), url.path()),
+            ),
+        }
+    }
+
+    /// Fails once a PostgreSQL of ours has ended by itself.
+    pub(super) fn check(&mut self) -> anyhow::Result<()> {
+        if let Server::Ours(postgres) = &mut self.server
+            && let Some(status) = postgres.try_wait()?
+        {
+            anyhow::bail!(
+                "PostgreSQL ended by itself ({status}); its log is {}",
+                postgres.log_path().display()
+            );
+        }
+        Ok(())
+    }
+
+    /// Stops a PostgreSQL of ours.
+    pub(super) async fn close(self) -> anyhow::Result<()> {
+        if let Server::Ours(postgres) = self.server {
+            tokio::task::spawn_blocking(move || postgres.stop())
+                .await
+                .context("PostgreSQL was not stopped")??;
+        }
+        Ok(())
+    }
+}
