@@ -1,6 +1,23 @@
+-- The instances of remediation requests. Not partitioned: it gives an incident its id, which stays when the read model
+-- is made again, and finds the incident that another record names without asking every partition.
+CREATE TABLE remediation_requests (
+    id         bigint      GENERATED ALWAYS AS IDENTITY,
+    namespace  text        NOT NULL,
+    name       text        NOT NULL,
+    created_at timestamptz NOT NULL,
+    CONSTRAINT remediation_requests_pkey PRIMARY KEY (id),
+    CONSTRAINT remediation_requests_instance UNIQUE (namespace, name, created_at)
+);
+
+COMMENT ON TABLE remediation_requests IS 'Every instance of a remediation request, with the id of its incident.';
+COMMENT ON COLUMN remediation_requests.id IS 'Incident id.';
+COMMENT ON COLUMN remediation_requests.namespace IS 'Namespace of the remediation request.';
+COMMENT ON COLUMN remediation_requests.name IS 'Name of the remediation request.';
+COMMENT ON COLUMN remediation_requests.created_at IS 'createdAt of the remediation request.';
+
 -- Incidents: the latest state of each remediation request.
 CREATE TABLE resource_action_traces (
-    id                    bigint      GENERATED ALWAYS AS IDENTITY,
+    id                    bigint      NOT NULL,
     action_history_id     bigint      NOT NULL,
     action_timestamp      timestamptz NOT NULL,
     remediation_namespace text        NOT NULL,
@@ -37,7 +54,6 @@ CREATE TABLE resource_action_traces (
     created_at            timestamptz NOT NULL DEFAULT now(),
     updated_at            timestamptz NOT NULL,
     CONSTRAINT resource_action_traces_pkey PRIMARY KEY (id, action_timestamp),
-    -- The instance; also finds the incident that an analysis or a workflow names.
     CONSTRAINT resource_action_traces_instance UNIQUE (remediation_namespace, remediation_name, action_timestamp),
     CONSTRAINT resource_action_traces_action_history_fkey FOREIGN KEY (action_history_id) REFERENCES action_histories (id),
     CONSTRAINT resource_action_traces_phase_known CHECK (phase IN ('Pending', 'Processing', 'Completed', 'Failed')),
@@ -54,7 +70,7 @@ CREATE TABLE resource_action_traces (
 CREATE TABLE resource_action_traces_default PARTITION OF resource_action_traces DEFAULT;
 
 COMMENT ON TABLE resource_action_traces IS 'Incidents: the latest state of each remediation request, folded from the ledger.';
-COMMENT ON COLUMN resource_action_traces.id IS 'Incident id, unique over all partitions.';
+COMMENT ON COLUMN resource_action_traces.id IS 'Incident id, from remediation_requests.';
 COMMENT ON COLUMN resource_action_traces.action_history_id IS 'The resource and kind of action this incident belongs to.';
 COMMENT ON COLUMN resource_action_traces.action_timestamp IS 'createdAt of the remediation request; the partition key, so it never changes.';
 COMMENT ON COLUMN resource_action_traces.remediation_namespace IS 'Namespace of the remediation request.';

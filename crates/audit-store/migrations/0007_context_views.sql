@@ -12,13 +12,12 @@ COMMENT ON VIEW contract IS 'Version of these views, and the model of the stored
 CREATE VIEW analyses AS
 SELECT a.id,
        coalesce(
-           (SELECT t.id FROM resource_action_traces t
-            WHERE t.remediation_namespace = a.namespace AND t.remediation_name = a.remediation_request_ref
-              AND t.action_timestamp <= a.record_created_at
-            ORDER BY t.action_timestamp DESC LIMIT 1),
-           (SELECT t.id FROM resource_action_traces t
-            WHERE t.remediation_namespace = a.namespace AND t.remediation_name = a.remediation_request_ref
-            ORDER BY t.action_timestamp LIMIT 1)
+           (SELECT k.id FROM remediation_requests k
+            WHERE k.namespace = a.namespace AND k.name = a.remediation_request_ref AND k.created_at <= a.record_created_at
+            ORDER BY k.created_at DESC LIMIT 1),
+           (SELECT k.id FROM remediation_requests k
+            WHERE k.namespace = a.namespace AND k.name = a.remediation_request_ref
+            ORDER BY k.created_at LIMIT 1)
        ) AS incident_id,
        a.namespace, a.name, a.record_created_at AS created_at, a.remediation_request_ref, a.signal_type, a.signal_context,
        a.llm_provider, a.llm_model, a.temperature, a.root_cause, a.confidence, a.recommended_action,
@@ -30,13 +29,12 @@ COMMENT ON VIEW analyses IS 'AI analyses with the incident they belong to (NULL 
 CREATE VIEW workflows AS
 SELECT w.id,
        coalesce(
-           (SELECT t.id FROM resource_action_traces t
-            WHERE t.remediation_namespace = w.namespace AND t.remediation_name = w.remediation_request_ref
-              AND t.action_timestamp <= w.record_created_at
-            ORDER BY t.action_timestamp DESC LIMIT 1),
-           (SELECT t.id FROM resource_action_traces t
-            WHERE t.remediation_namespace = w.namespace AND t.remediation_name = w.remediation_request_ref
-            ORDER BY t.action_timestamp LIMIT 1)
+           (SELECT k.id FROM remediation_requests k
+            WHERE k.namespace = w.namespace AND k.name = w.remediation_request_ref AND k.created_at <= w.record_created_at
+            ORDER BY k.created_at DESC LIMIT 1),
+           (SELECT k.id FROM remediation_requests k
+            WHERE k.namespace = w.namespace AND k.name = w.remediation_request_ref
+            ORDER BY k.created_at LIMIT 1)
        ) AS incident_id,
        w.namespace, w.name, w.record_created_at AS created_at, w.remediation_request_ref, w.ai_analysis_ref,
        w.workflow_name, w.is_auto_approved, w.requires_approval, w.current_step, w.step_count, w.completed_count,

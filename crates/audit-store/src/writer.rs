@@ -194,6 +194,7 @@ async fn fold_events(
         fold::action_histories(connection, new).await?;
     }
     if kinds.contains(&RecordKind::Remediation) {
+        fold::remediation_requests(connection, new).await?;
         fold::remediations(connection, new).await?;
     }
     if kinds.contains(&RecordKind::AiAnalysis) {

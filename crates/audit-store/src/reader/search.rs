@@ -3,8 +3,8 @@
 //! Vectors belong to distinct texts, not to incidents, so a search has two directions:
 //!
 //! * *from incidents to texts*, exact, where few incidents pass the filter: the distance of every text of each of them;
-//! * *from texts to incidents* otherwise: the nearest texts by the HNSW index, each expanded to its newest incidents
-//!   that pass the filter. If too few are found, more texts are taken, and in the end all of them, without the index.
+//! * *from texts to incidents* otherwise: the nearest texts by the HNSW index, each expanded to its incidents that pass
+//!   the filter. If too few are found, more texts are taken, and in the end all of them, without the index.
 //!
 //! Either way an incident that fails the filter cannot appear, and one that passes is not lost behind others.
 
@@ -229,9 +229,6 @@ async fn nearest_texts(
 }
 
 /// The incidents of texts, each with its nearest text.
-///
-/// A text gives its `max_results` newest incidents at most. That loses none: an incident left out has at least
-/// `max_results` others before it, each with a text as near or nearer.
 async fn expand(
     connection: &mut PgConnection,
     search: &Search,
@@ -240,27 +237,27 @@ async fn expand(
     let ids: Vec<i64> = texts.iter().map(|text| text.id).collect();
     let distances: Vec<f64> = texts.iter().map(|text| text.distance).collect();
     let filter = &search.filter;
+    // Materialised, because the planner would rather walk all incidents in order than look a few up.
     let found = filtered!(
         query_as<Candidate>,
-        r#"SELECT f.id AS "incident_id!", f.record_kind AS "record_kind!", v.text AS "text!", 1 - n.distance AS "similarity!"
-           FROM UNNEST($16::bigint[], $17::double precision[]) AS n (text_id, distance)
-           JOIN texts v ON v.id = n.text_id
-           CROSS JOIN LATERAL (
-               SELECT DISTINCT ON (i.created_at, i.id) i.id, i.created_at, t.record_kind
-               FROM incident_texts t
-               JOIN incidents i ON i.id = t.incident_id"#,
+        r#"WITH mentioned AS MATERIALIZED (
+               SELECT DISTINCT n.text_id, n.distance, t.record_kind, t.incident_id
+               FROM UNNEST($16::bigint[], $17::double precision[]) AS n (text_id, distance)
+               CROSS JOIN LATERAL (
+                   SELECT x.record_kind, x.incident_id FROM incident_texts x WHERE x.embedding_id = n.text_id
+               ) t
+               WHERE 1 - n.distance >= $19 AND t.incident_id IS DISTINCT FROM $18
+           )
+           SELECT i.id AS "incident_id!", m.record_kind AS "record_kind!", v.text AS "text!", 1 - m.distance AS "similarity!"
+           FROM mentioned m
+           JOIN texts v ON v.id = m.text_id
+           JOIN incidents i ON i.id = m.incident_id"#,
         filter,
-        "AND t.embedding_id = n.text_id AND i.id IS DISTINCT FROM $18
-               ORDER BY i.created_at DESC, i.id DESC, t.record_kind
-               LIMIT $20
-           ) f
-           WHERE 1 - n.distance >= $19
-           ORDER BY n.distance, f.created_at DESC, f.id DESC, f.record_kind",
+        "ORDER BY m.distance, i.created_at DESC, i.id DESC, m.record_kind",
         &ids,
         &distances,
         search.except as _,
         search.min_similarity,
-        search.max_results,
     )
     .fetch_all(connection)
     .await?;

@@ -68,6 +68,31 @@ pub(super) async fn action_histories(
     Ok(())
 }
 
+/// The ids of incidents.
+pub(super) async fn remediation_requests(
+    connection: &mut PgConnection,
+    events: &[EventRef],
+) -> Result<(), StoreError> {
+    let (ids, times) = columns(events);
+    sqlx::query!(
+        "INSERT INTO remediation_requests (namespace, name, created_at)
+         SELECT DISTINCT e.namespace, e.name, e.event_time
+         FROM UNNEST($1::bigint[], $2::timestamptz[]) AS n (id, event_time)
+         JOIN audit_events e USING (id, event_time)
+         WHERE e.record_kind = 'remediation'
+           -- A conflict would take a number from the sequence; most versions are not the first.
+           AND NOT EXISTS (SELECT 1 FROM remediation_requests k
+                           WHERE k.namespace = e.namespace AND k.name = e.name AND k.created_at = e.event_time)
+         ORDER BY 1, 2, 3
+         ON CONFLICT (namespace, name, created_at) DO NOTHING",
+        &ids,
+        &times,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Incidents.
 pub(super) async fn remediations(
     connection: &mut PgConnection,
@@ -76,13 +101,13 @@ pub(super) async fn remediations(
     let (ids, times) = columns(events);
     sqlx::query!(
         "INSERT INTO resource_action_traces AS t (
-             action_history_id, action_timestamp, remediation_namespace, remediation_name, signal_type,
+             id, action_history_id, action_timestamp, remediation_namespace, remediation_name, signal_type,
              alert_name, alert_namespace, alert_fingerprint, alert_severity, cluster_name, environment,
              priority, action_type, action_parameters, phase, execution_start_time, execution_end_time,
              execution_error, message, reason, labels, original_payload, correlation_id, embedding_id,
              last_event_id, recorded_by, updated_at)
          SELECT DISTINCT ON (e.namespace, e.name, e.event_time)
-             h.id, e.event_time, e.namespace, e.name, e.payload ->> 'signalType',
+             k.id, h.id, e.event_time, e.namespace, e.name, e.payload ->> 'signalType',
              e.payload ->> 'signalName', e.payload ->> 'signalNamespace', e.payload ->> 'fingerprint',
              e.payload ->> 'severity', e.payload ->> 'clusterName', e.payload ->> 'environment',
              e.payload ->> 'priority', e.payload ->> 'actionType', e.payload -> 'actionParameters', e.phase,
@@ -92,6 +117,7 @@ pub(super) async fn remediations(
              e.embedding_id, e.id, e.actor, e.received_at
          FROM UNNEST($1::bigint[], $2::timestamptz[]) AS n (id, event_time)
          JOIN audit_events e USING (id, event_time)
+         JOIN remediation_requests k ON k.namespace = e.namespace AND k.name = e.name AND k.created_at = e.event_time
          JOIN resource_references r
            ON r.name = e.payload ->> 'targetName' AND r.kind = e.payload ->> 'targetType'
           AND r.cluster_name = e.payload ->> 'clusterName'

@@ -250,9 +250,9 @@ pub(super) async fn incident_ids(
     let names: Vec<String> = remediations.iter().map(|head| head.name.clone()).collect();
     let times: Vec<DateTime<Utc>> = remediations.iter().map(|head| head.created_at.to_utc()).collect();
     let rows = sqlx::query!(
-        "SELECT t.id, t.remediation_namespace, t.remediation_name, t.action_timestamp
-         FROM UNNEST($1::text[], $2::text[], $3::timestamptz[]) AS k (remediation_namespace, remediation_name, action_timestamp)
-         JOIN resource_action_traces t USING (remediation_namespace, remediation_name, action_timestamp)",
+        "SELECT r.id, r.namespace, r.name, r.created_at
+         FROM UNNEST($1::text[], $2::text[], $3::timestamptz[]) AS k (namespace, name, created_at)
+         JOIN remediation_requests r USING (namespace, name, created_at)",
         &namespaces,
         &names,
         &times,
@@ -261,16 +261,7 @@ pub(super) async fn incident_ids(
     .await?;
     let ids: HashMap<(String, String, DateTime<Utc>), i64> = rows
         .into_iter()
-        .map(|row| {
-            (
-                (
-                    row.remediation_namespace,
-                    row.remediation_name,
-                    row.action_timestamp,
-                ),
-                row.id,
-            )
-        })
+        .map(|row| ((row.namespace, row.name, row.created_at), row.id))
         .collect();
     Ok(records
         .iter()

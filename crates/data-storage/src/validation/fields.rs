@@ -200,7 +200,10 @@ mod tests {
     use super::*;
 
     fn object(value: Value) -> Map<String, Value> {
-        value.as_object().unwrap().clone()
+        match value {
+            Value::Object(object) => object,
+            _ => panic!("no object"),
+        }
     }
 
     fn any(_: &Value) -> Result<(), Refused> {
