@@ -103,7 +103,7 @@ impl<'a> BodyFields<'a> {
         let object = self.object;
         for name in object.keys() {
             if !self.known.contains(&name.as_str()) {
-                self.refuse(name, "unknown", known.clone());
+                self.refuse(name, "unknown-field", known.clone());
             }
         }
         if self.violations.is_empty() {
@@ -183,7 +183,7 @@ mod tests {
                 {"pointer": "/h", "code": "out-of-range", "detail": number},
                 {"pointer": "/i", "code": "type", "detail": number},
                 {"pointer": "", "code": "odd", "detail": "is odd"},
-                {"pointer": "/j~0k~1l", "code": "unknown", "detail": known},
+                {"pointer": "/j~0k~1l", "code": "unknown-field", "detail": known},
             ])
         );
     }

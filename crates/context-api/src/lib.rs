@@ -54,7 +54,7 @@ pub enum StartError {
     Listen(#[from] ListenError),
     /// No database is configured.
     #[error(
-        "no database is configured: set `database.url` in the configuration, or CONTEXT_API__DATABASE__URL"
+        "no database is configured: set `database.url` in the configuration, CONTEXT_API__DATABASE__URL or DATABASE_URL"
     )]
     NoDatabase,
     /// The schema's name is no identifier.

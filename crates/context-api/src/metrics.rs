@@ -68,15 +68,16 @@ struct Connections {
 impl Collector for Connections {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let pool = self.reader.pool();
+        // A collector ends its help texts itself; the registry does it for the other metrics.
         let gauges = [
             (
                 "database_connections",
-                "Connections to the database that are open",
+                "Connections to the database that are open.",
                 i64::from(pool.size()),
             ),
             (
                 "database_connections_idle",
-                "Connections to the database that are open and not in use",
+                "Connections to the database that are open and not in use.",
                 i64::try_from(pool.num_idle()).unwrap_or(i64::MAX),
             ),
         ];

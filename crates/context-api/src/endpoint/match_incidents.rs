@@ -286,7 +286,7 @@ mod tests {
                 json!(["/phase", "not-an-option"]),
                 json!(["/maxResults", "out-of-range"]),
                 json!(["/minSimilarity", "out-of-range"]),
-                json!(["/limit", "unknown"]),
+                json!(["/limit", "unknown-field"]),
             ]
         );
         assert_eq!(
