@@ -1,0 +1,146 @@
+//! Both services under test.
+
+use audit_store::compatibility::ModelIdentity;
+use axum::Router;
+use data_storage::{Config, Ingest, Metrics, Writers, router, vectors};
+use embedding::{CacheOptions, Embedder, EmbeddingCache};
+use serde_json::Value;
+use service_kit::Clock;
+use service_kit::boundary::{Boundary, RequestIds, RequestsConfig};
+use service_kit::metrics::{BuildInfo, HttpMetrics, registry};
+use testkit::Database;
+use testkit::request::{self, Answer};
+
+/// Data Storage and Context API on one schema.
+pub(crate) struct Both {
+    pub(crate) data_storage: Router,
+    pub(crate) context_api: Router,
+    pub(crate) clock: Clock,
+    pub(crate) store: audit_store::WriteStore,
+    _database: Database,
+    _writers: Writers,
+}
+
+impl Both {
+    /// With the deterministic test model.
+    pub(crate) async fn new() -> Self {
+        Self::on(Database::new("recall").await, Database::embedder()).await
+    }
+
+    /// With a model of the test's choice.
+    pub(crate) async fn with_embedder(embedder: Embedder) -> Self {
+        let model = embedder.model();
+        let model = ModelIdentity {
+            name: model.name.clone(),
+            version: model.version.clone(),
+            dimension: model.dimension,
+        };
+        Self::on(Database::with_model("recall", model).await, embedder).await
+    }
+
+    async fn on(database: Database, embedder: Embedder) -> Self {
+        let clock = Clock::manual(Database::now());
+        let store = database.store().await;
+        let mut config = Config::load(None, []).expect("the default configuration");
+        config.embedding.budget = std::time::Duration::from_secs(30);
+        let mut metrics = registry("datastorage");
+        let own = Metrics::register(&mut metrics);
+        let boundary = Boundary {
+            limits: RequestsConfig::default(),
+            request_ids: RequestIds::seeded(1),
+            metrics: HttpMetrics::register(&mut metrics),
+        };
+        let (ingest, writers) = Ingest::start(
+            store.clone(),
+            vectors(&store, embedder.clone(), &config.embedding),
+            config.embedding.budget,
+            config.embedding.backfill_interval,
+            config.writer,
+            own.clone(),
+        );
+        let state = data_storage::State::new(ingest, clock.clone(), "default", own);
+        let data_storage = router(state, boundary);
+
+        let reader = database.reader().await;
+        reader
+            .require_compatible(database.model())
+            .await
+            .expect("a compatible database");
+        let cache = EmbeddingCache::new(embedder, CacheOptions::default());
+        let options = context_api::Options {
+            embedding_timeout: std::time::Duration::from_secs(30),
+        };
+        let state = context_api::State::new(reader, cache, clock.clone(), options);
+        let build = BuildInfo {
+            version: "0".to_owned(),
+            revision: "test".to_owned(),
+        };
+        let context_api = context_api::app(
+            state,
+            &mut registry("contextapi"),
+            &build,
+            RequestsConfig::default(),
+            RequestIds::seeded(2),
+        );
+        Self {
+            data_storage,
+            context_api,
+            clock,
+            store,
+            _database: database,
+            _writers: writers,
+        }
+    }
+
+    /// Posts a record, which must be a new version, and gives the answer's body.
+    pub(crate) async fn record(&self, kind: &str, body: &Value) -> Value {
+        let answer = request::post(&self.data_storage, &format!("/api/v1/audit/{kind}"), body).await;
+        assert_eq!(answer.status, 201, "{kind}: {}", answer.body);
+        answer.body
+    }
+
+    /// Posts a remediation and gives the id of its incident.
+    pub(crate) async fn incident(&self, body: &Value) -> i64 {
+        self.record("remediation", body).await["incidentId"]
+            .as_i64()
+            .expect("an incident id")
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        request::get(&self.context_api, path).await
+    }
+
+    /// The ids a list gives, and its total.
+    pub(crate) async fn list(&self, query: &str) -> (Vec<i64>, i64) {
+        let answer = self.get(&format!("/api/v1/incidents?{query}")).await;
+        assert_eq!(answer.status, 200, "{query}: {}", answer.body);
+        (
+            ids(&answer.body["incidents"]),
+            answer.body["total"].as_i64().expect("a total"),
+        )
+    }
+
+    pub(crate) async fn search(&self, body: &Value) -> Answer {
+        request::post(&self.context_api, "/api/v1/context/match", body).await
+    }
+
+    /// The incident ids a search finds, best first.
+    pub(crate) async fn found(&self, body: &Value) -> Vec<i64> {
+        let answer = self.search(body).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let matches = answer.body["matches"].as_array().expect("matches");
+        matches
+            .iter()
+            .map(|hit| hit["incident"]["id"].as_i64().expect("an id"))
+            .collect()
+    }
+}
+
+fn ids(incidents: &Value) -> Vec<i64> {
+    incidents
+        .as_array()
+        .expect("incidents")
+        .iter()
+        .map(|incident| incident["id"].as_i64().expect("an id"))
+        .collect()
+}

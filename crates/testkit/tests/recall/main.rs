@@ -1,0 +1,13 @@
+//! The promise of the whole: what Data Storage acknowledges can be recalled through Context API.
+//!
+//! Both services as routers, on one schema of a real PostgreSQL, each with its own role.
+
+#![expect(clippy::expect_used, reason = "test support")]
+
+mod both;
+mod families;
+mod fields;
+mod filters;
+mod meaning;
+mod paging;
+mod refusals;
