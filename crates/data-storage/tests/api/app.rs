@@ -14,7 +14,7 @@ pub(crate) struct App {
     pub(crate) router: Router,
     pub(crate) clock: Clock,
     pub(crate) store: audit_store::WriteStore,
-    pub(crate) database: Database,
+    _database: Database,
     _writers: Writers,
 }
 
@@ -52,7 +52,7 @@ impl App {
             router: router(state, boundary),
             clock,
             store,
-            database,
+            _database: database,
             _writers: writers,
         }
     }

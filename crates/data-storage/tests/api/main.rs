@@ -1,5 +1,7 @@
 //! Data Storage as its clients see it: the real router on a real PostgreSQL, a schema per test.
 
+#![expect(clippy::unwrap_used, reason = "test support")]
+
 mod app;
 mod errors;
 mod ordering;

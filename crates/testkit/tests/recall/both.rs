@@ -16,7 +16,6 @@ pub(crate) struct Both {
     pub(crate) data_storage: Router,
     pub(crate) context_api: Router,
     pub(crate) clock: Clock,
-    pub(crate) store: audit_store::WriteStore,
     _database: Database,
     _writers: Writers,
 }

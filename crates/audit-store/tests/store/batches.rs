@@ -1,0 +1,128 @@
+//! A batch is one transaction, and a poisoned record fails alone.
+
+use audit_store::StoreError;
+use audit_store::record::{AiAnalysis, Head, Phase, Record, Timestamp};
+use audit_store::writer::{EmbeddingStatus, NewRecord, RecordText, write_batch, write_isolating};
+use testkit::Database;
+
+fn analysis(name: &str, confidence: f64) -> NewRecord {
+    let record = Record::AiAnalysis(AiAnalysis {
+        head: Head {
+            name: name.into(),
+            namespace: "kubernaut-system".into(),
+            phase: Phase::Completed,
+            message: None,
+            created_at: Timestamp::new(Database::now()),
+            started_at: None,
+            completed_at: None,
+            correlation_id: "c".into(),
+        },
+        remediation_request_ref: "rr-1".into(),
+        signal_type: None,
+        signal_context: None,
+        llm_provider: None,
+        llm_model: None,
+        temperature: None,
+        root_cause: None,
+        confidence: Some(confidence),
+        recommended_action: None,
+        requires_approval: None,
+        investigation_id: None,
+        tokens_used: None,
+        investigation_time_seconds: None,
+    });
+    NewRecord::new(record, "writer".into(), Database::now()).unwrap()
+}
+
+async fn count(store: &audit_store::WriteStore, table: &'static str) -> i64 {
+    let query = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+    sqlx::query_scalar(query).fetch_one(store.pool()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_batch_with_a_poisoned_record_stores_nothing() {
+    let database = Database::new("store").await;
+    let store = database.store().await;
+    // Validation refuses such a confidence; the database does so too.
+    let batch = [analysis("ai-1", 0.5), analysis("ai-2", 7.0)];
+    let error = write_batch(&store, &database.model().name, &batch)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Rejected { constraint: Some(name), .. } if name == "ai_analyses_confidence_range"),
+        "{error:?}"
+    );
+    assert_eq!(
+        (
+            count(&store, "audit_events").await,
+            count(&store, "ai_analyses").await
+        ),
+        (0, 0)
+    );
+}
+
+#[tokio::test]
+async fn of_a_hundred_records_one_poisoned_fails_alone() {
+    let database = Database::new("store").await;
+    let store = database.store().await;
+    let batch: Vec<NewRecord> = (0..100)
+        .map(|index| analysis(&format!("ai-{index}"), if index == 63 { 7.0 } else { 0.5 }))
+        .collect();
+    let results = write_isolating(&store, &database.model().name, &batch).await;
+    for (index, result) in results.iter().enumerate() {
+        assert_eq!(result.is_ok(), index != 63, "record {index}: {result:?}");
+    }
+    assert!(matches!(results[63], Err(StoreError::Rejected { .. })));
+    assert_eq!(
+        (
+            count(&store, "audit_events").await,
+            count(&store, "ai_analyses").await
+        ),
+        (99, 99)
+    );
+}
+
+#[tokio::test]
+async fn the_same_record_twice_in_one_batch_is_one_row_and_one_replay() {
+    let database = Database::new("store").await;
+    let store = database.store().await;
+    let batch = [
+        analysis("ai-1", 0.5),
+        analysis("ai-2", 0.5),
+        analysis("ai-1", 0.5),
+    ];
+    let receipts = write_batch(&store, &database.model().name, &batch).await.unwrap();
+    assert_eq!(
+        receipts
+            .iter()
+            .map(|receipt| receipt.replayed)
+            .collect::<Vec<_>>(),
+        [false, false, true]
+    );
+    assert_eq!(receipts[0].event_id, receipts[2].event_id);
+    assert_eq!(count(&store, "audit_events").await, 2);
+}
+
+#[tokio::test]
+async fn a_vector_of_another_dimension_fails_its_record_alone() {
+    let database = Database::new("store").await;
+    let store = database.store().await;
+    let text = |byte: u8, dimension: usize| {
+        Some(RecordText {
+            text: format!("text {byte}"),
+            sha256: [byte; 32],
+            vector: Some(vec![0.5; dimension]),
+        })
+    };
+    let mut batch = vec![analysis("ai-1", 0.5), analysis("ai-2", 0.5)];
+    batch[0].text = text(1, database.model().dimension);
+    batch[1].text = text(2, 3);
+    let results = write_isolating(&store, &database.model().name, &batch).await;
+    let stored = results[0].as_ref().unwrap();
+    assert_eq!(stored.embedding_status, EmbeddingStatus::Stored);
+    assert!(
+        matches!(results[1], Err(StoreError::Rejected { .. })),
+        "{:?}",
+        results[1]
+    );
+}
