@@ -1,6 +1,6 @@
 //! The real model: does it compute what others compute, and does it understand incidents?
 //!
-//! `KUBERNAUT_MODEL_DIR` names the directory with the model's files.
+//! The model is fetched on first use; `KUBERNAUT_MODEL_DIR` names a directory that has it already.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,7 +10,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock};
-use std::time::Instant;
 
 use embedding::{
     Embedder, EmbedderOptions, LoadError, MiniLm, Model, Parts, canonical_query, canonical_text,
@@ -19,10 +18,11 @@ use embedding::{
 use serde::Deserialize;
 
 fn model_dir() -> PathBuf {
-    std::env::var_os("KUBERNAUT_MODEL_DIR").map(PathBuf::from).expect(
-        "these tests need all-MiniLM-L6-v2: set KUBERNAUT_MODEL_DIR to a directory with model.safetensors, \
-         tokenizer.json and config.json",
+    devstack::fetch_model(
+        &devstack::cache_directory().unwrap(),
+        devstack::Progress::detect(),
     )
+    .unwrap()
 }
 
 /// Loaded once for all tests: it is the slow part.
@@ -218,40 +218,4 @@ fn an_unusable_directory_is_refused_with_the_reason() {
 fn truncated_copy(from: &Path, to: &Path) {
     let content = std::fs::read(from).unwrap();
     std::fs::write(to, &content[..content.len() / 2]).unwrap();
-}
-
-/// Prints how long texts take; run with `--ignored --nocapture` on a quiet machine.
-#[test]
-#[ignore = "a measurement, not a check"]
-fn how_long_it_takes() {
-    let short = "Kube Pod Crash Looping. Back-off # restarting failed container=app pod=api. exit code 137"
-        .to_owned();
-    let long = short.repeat(20);
-    let begin = Instant::now();
-    let mut model = MiniLm::load(&model_dir()).unwrap();
-    println!("load {:?}", begin.elapsed());
-    for (name, text, size) in [
-        ("short", &short, 1),
-        ("short", &short, 4),
-        ("short", &short, 16),
-        ("short", &short, 32),
-        ("long", &long, 1),
-        ("long", &long, 8),
-    ] {
-        let batch = vec![text.clone(); size];
-        let mut times: Vec<f64> = (0..20)
-            .map(|_| {
-                let begin = Instant::now();
-                model.embed(&batch).unwrap();
-                begin.elapsed().as_secs_f64() * 1_000.0
-            })
-            .collect();
-        times.sort_by(f64::total_cmp);
-        let median = times[times.len() / 2];
-        println!(
-            "{name} text, batch of {size:2}: median {median:7.2} ms, best {:7.2} ms, {:6.2} ms per text",
-            times[0],
-            median / size as f64
-        );
-    }
 }
