@@ -47,9 +47,11 @@ pub(crate) fn run() -> &'static Run {
             .spawn(move || keep(&url, &lock, requests, &ready))
             .expect("a thread");
         wait.recv().expect("a connection to the PostgreSQL for tests");
-        eprintln!(
-            "testkit: PostgreSQL ready after {:.2} s",
-            started.elapsed().as_secs_f64()
+        let seconds = started.elapsed().as_secs_f64();
+        // Straight to the stream: what a macro prints is shown of failed tests only.
+        let _ = writeln!(
+            std::io::stderr(),
+            "testkit: PostgreSQL ready after {seconds:.2} s"
         );
         let lasting = std::env::var_os(TEST_DATABASE_VARIABLE).is_some();
         Run {
