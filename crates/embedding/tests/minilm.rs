@@ -4,7 +4,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     reason = "the helpers of these tests fail loudly, as tests do"
 )]
 

@@ -175,7 +175,7 @@ async fn serve(
     };
     let storage = tokio::spawn(storage.serve(shutdown.clone()));
     let context = tokio::spawn(context.serve(shutdown.clone()));
-    greeting::services(&addresses, database.describe());
+    greeting::services(&addresses, &database.describe());
     let work = async {
         if options.demo {
             demo_loader::load(&addresses, data_dir, clock.now()).await?;

@@ -147,20 +147,31 @@ async fn from_incidents(
     let names: Vec<String> = incidents.iter().map(|key| key.name.clone()).collect();
     Ok(sqlx::query_as!(
         Candidate,
-        r#"SELECT s.id AS "incident_id!", best.record_kind AS "record_kind!", best.text AS "text!",
-                  1 - best.distance AS "similarity!"
-           FROM UNNEST($1::bigint[], $2::text[], $3::text[]) AS s (id, namespace, name)
-           CROSS JOIN LATERAL (
-               SELECT t.record_kind, v.text, v.embedding <=> $4 AS distance
-               FROM incident_texts t
-               JOIN texts v ON v.id = t.embedding_id
-               WHERE t.remediation_namespace = s.namespace AND t.remediation_name = s.name AND t.incident_id = s.id
-                 AND v.model = $5
-               ORDER BY distance, t.record_kind
-               LIMIT 1
-           ) best
-           WHERE s.id IS DISTINCT FROM $6 AND 1 - best.distance >= $7
-           ORDER BY best.distance, s.id DESC
+        r#"WITH mentioned AS MATERIALIZED (
+               SELECT s.id, t.record_kind, t.embedding_id
+               FROM UNNEST($1::bigint[], $2::text[], $3::text[]) AS s (id, namespace, name)
+               CROSS JOIN LATERAL (
+                   SELECT x.record_kind, x.embedding_id FROM incident_texts x
+                   WHERE x.remediation_namespace = s.namespace AND x.remediation_name = s.name AND x.incident_id = s.id
+                   OFFSET 0
+               ) t
+               WHERE s.id IS DISTINCT FROM $6
+           ),
+           -- Materialised, so that the distances are computed: ordered by the vector index, whose scan ends after some
+           -- texts, most incidents would lose theirs.
+           measured AS MATERIALIZED (
+               SELECT m.id, m.record_kind, v.text, v.embedding <=> $4 AS distance
+               FROM mentioned m
+               JOIN texts v ON v.id = m.embedding_id
+               WHERE v.model = $5
+           ),
+           nearest AS (
+               SELECT DISTINCT ON (id) id, record_kind, text, distance FROM measured ORDER BY id, distance, record_kind
+           )
+           SELECT n.id AS "incident_id!", n.record_kind AS "record_kind!", n.text AS "text!", 1 - n.distance AS "similarity!"
+           FROM nearest n
+           WHERE 1 - n.distance >= $7
+           ORDER BY n.distance, n.id DESC
            LIMIT $8"#,
         &ids,
         &namespaces,

@@ -55,8 +55,6 @@ pub(super) async fn load(addresses: &Addresses, data_dir: &Path, now: DateTime<U
     let count = records.len();
     send_all(&client, addresses.data_storage, records).await?;
     let seconds = started.elapsed().as_secs_f64();
-    // Far fewer than 2^53 records.
-    #[expect(clippy::cast_precision_loss, reason = "see above")]
     let rate = count as f64 / seconds;
     println!("{count} records in {seconds:.1} s ({rate:.0}/s)");
     wait_for_vectors(&client, addresses.data_storage_metrics).await?;
@@ -92,9 +90,8 @@ async fn send_all(client: &Client, data_storage: SocketAddr, records: Vec<DemoRe
     for record in records {
         let mut hasher = DefaultHasher::new();
         record.body["name"].as_str().hash(&mut hasher);
-        // The remainder of a division by 16 fits any usize.
-        #[expect(clippy::cast_possible_truncation, reason = "see above")]
-        queues[(hasher.finish() % SENDERS) as usize].push(record);
+        let sender = usize::try_from(hasher.finish() % SENDERS).unwrap_or_default();
+        queues[sender].push(record);
     }
     let senders = queues.into_iter().map(|queue| {
         let progress = progress.clone();

@@ -11,7 +11,7 @@ pub(super) struct Addresses {
 }
 
 /// What runs where.
-pub(super) fn services(addresses: &Addresses, database: String) {
+pub(super) fn services(addresses: &Addresses, database: &str) {
     let Addresses {
         data_storage,
         context_api,

@@ -16,7 +16,9 @@ pub(crate) struct Both {
     pub(crate) data_storage: Router,
     pub(crate) context_api: Router,
     pub(crate) clock: Clock,
-    _database: Database,
+    pub(crate) store: audit_store::WriteStore,
+    pub(crate) reader: audit_store::Reader,
+    database: Database,
     _writers: Writers,
 }
 
@@ -69,7 +71,7 @@ impl Both {
         let options = context_api::Options {
             embedding_timeout: std::time::Duration::from_secs(30),
         };
-        let state = context_api::State::new(reader, cache, clock.clone(), options);
+        let state = context_api::State::new(reader.clone(), cache, clock.clone(), options);
         let build = BuildInfo {
             version: "0".to_owned(),
             revision: "test".to_owned(),
@@ -86,9 +88,20 @@ impl Both {
             context_api,
             clock,
             store,
-            _database: database,
+            reader,
+            database,
             _writers: writers,
         }
+    }
+
+    /// A reader whose connections carry further settings of PostgreSQL.
+    pub(crate) async fn reader_with(&self, settings: &str) -> audit_store::Reader {
+        let options = self.database.reader_options();
+        let settings = settings.replace(' ', "%20").replace('=', "%3D");
+        let url = format!("{}?options={settings}", options.url);
+        audit_store::Reader::connect(&audit_store::ConnectOptions { url, ..options })
+            .await
+            .expect("a connection")
     }
 
     /// Posts a record, which must be a new version, and gives the answer's body.

@@ -118,6 +118,65 @@ async fn a_filter_that_leaves_few_incidents_still_returns_them_all() {
 }
 
 #[tokio::test]
+async fn among_many_texts_a_filter_still_returns_all_that_pass() {
+    let both = Both::new().await;
+    // Thousands of other texts, all nearer to the question than those of the incidents that pass the filter: enough
+    // for the planner to want the vector index, whose scan would end long before them.
+    sqlx::query(
+        "INSERT INTO incident_embeddings (model, text_sha256, text, created_at, embedding, embedded_at)
+         SELECT 'hashed', sha256(n::text::bytea), 'noise ' || n, now(), question.embedding, now()
+         FROM generate_series(1, 5000) n,
+              (SELECT array_agg(CASE WHEN i = 1 THEN 1.0 ELSE n.f END)::vector AS embedding
+               FROM generate_series(1, 64) i, (SELECT 0.001 AS f) n) question",
+    )
+    .execute(both.store.pool())
+    .await
+    .expect("five thousand texts");
+    let mut expected = Vec::new();
+    for index in 0..20 {
+        let body = with(
+            said(&format!("rr-{index}"), &format!("quiet message {index}x")),
+            json!({"targetNamespace": "rare"}),
+        );
+        expected.push(both.incident(&body).await);
+    }
+    sqlx::query("ANALYZE")
+        .execute(both.store.pool())
+        .await
+        .expect("statistics");
+    // A planner that is kept from sorting takes the vector index wherever the query lets it.
+    let hostile = both.reader_with("-c enable_sort=off -c enable_seqscan=off").await;
+    let mut vector = vec![0.001_f32; 64];
+    vector[0] = 1.0;
+    let search = audit_store::reader::Search {
+        vector,
+        model: "hashed".to_owned(),
+        filter: audit_store::reader::IncidentFilter {
+            namespace: Some("rare".to_owned()),
+            ..Default::default()
+        },
+        max_results: 100,
+        min_similarity: -1.0,
+        except: None,
+    };
+    let mut found: Vec<i64> = reader
+        .search(&search)
+        .await
+        .expect("an answer")
+        .into_iter()
+        .map(|hit| hit.incident.id)
+        .collect();
+    found.sort_unstable();
+    assert_eq!(found, expected);
+    // Without a filter the texts come first, and the incidents behind five thousand nearer texts are reached too.
+    let search = audit_store::reader::Search {
+        filter: audit_store::reader::IncidentFilter::default(),
+        ..search
+    };
+    assert_eq!(both.reader.search(&search).await.expect("an answer").len(), 20);
+}
+
+#[tokio::test]
 async fn without_a_filter_all_texts_are_reached_and_equal_ones_are_newest_first() {
     let both = Both::new().await;
     let mut incidents = Vec::new();

@@ -1,0 +1,22 @@
+//! The binary as its users have it: a process with a command line, an environment, signals, and a way to end.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "test support: a failure is the test's failure"
+)]
+
+mod crash;
+mod database_crash;
+mod directory;
+mod help;
+mod ledger;
+mod load;
+mod model;
+mod other_postgres;
+mod process;
+mod refusals;
+mod stack;
+mod stop;
+mod storage;
+mod up;
