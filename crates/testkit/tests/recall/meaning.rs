@@ -159,7 +159,7 @@ async fn among_many_texts_a_filter_still_returns_all_that_pass() {
         min_similarity: -1.0,
         except: None,
     };
-    let mut found: Vec<i64> = reader
+    let mut found: Vec<i64> = hostile
         .search(&search)
         .await
         .expect("an answer")
