@@ -44,7 +44,14 @@ FROM workflow_executions w;
 COMMENT ON VIEW workflows IS 'Workflow executions with the incident they belong to (NULL while it is not recorded).';
 
 CREATE VIEW executions AS
-SELECT e.id, w.id AS workflow_id,
+SELECT e.id,
+       -- The newest workflow of that name made no later than the execution, else the oldest.
+       (SELECT c.id FROM workflow_executions c
+        WHERE c.namespace = e.namespace AND c.name = e.workflow_execution_ref
+        ORDER BY (c.record_created_at <= e.record_created_at) DESC,
+                 CASE WHEN c.record_created_at <= e.record_created_at THEN c.record_created_at END DESC,
+                 c.record_created_at
+        LIMIT 1) AS workflow_id,
        e.namespace, e.name, e.record_created_at AS created_at, e.workflow_execution_ref, e.step_name, e.action_type,
        e.action_data, r.cluster_name AS cluster, r.kind AS target_kind, r.name AS target_name,
        r.namespace AS target_namespace, e.enable_dry_run, e.enable_validation, e.enable_rollback, e.action_result,
@@ -52,17 +59,9 @@ SELECT e.id, w.id AS workflow_id,
        e.is_rolled_back, e.phase, e.message, e.started_at, e.completed_at, e.correlation_id, e.embedding_id,
        e.last_event_id, e.recorded_by, e.updated_at
 FROM action_executions e
-JOIN action_histories h ON h.id = e.action_history_id
-JOIN resource_references r ON r.id = h.resource_id
-LEFT JOIN LATERAL (
-    SELECT c.id FROM workflow_executions c
-    WHERE c.namespace = e.namespace AND c.name = e.workflow_execution_ref
-    -- The newest workflow made no later than the execution, else the oldest.
-    ORDER BY (c.record_created_at <= e.record_created_at) DESC,
-             CASE WHEN c.record_created_at <= e.record_created_at THEN c.record_created_at END DESC,
-             c.record_created_at
-    LIMIT 1
-) w ON true;
+-- Outer joins, though every row has its partner: the planner then drops those a query does not use.
+LEFT JOIN action_histories h ON h.id = e.action_history_id
+LEFT JOIN resource_references r ON r.id = h.resource_id;
 COMMENT ON VIEW executions IS 'Action executions with the workflow execution they belong to (NULL while it is not recorded).';
 
 CREATE VIEW incidents AS
@@ -112,7 +111,9 @@ SELECT 'workflow', w.incident_id, w.namespace, w.remediation_request_ref, w.embe
 FROM workflows w WHERE w.embedding_id IS NOT NULL
 UNION ALL
 SELECT 'execution', w.incident_id, w.namespace, w.remediation_request_ref, x.embedding_id
-FROM executions x JOIN workflows w ON w.id = x.workflow_id WHERE x.embedding_id IS NOT NULL;
+-- Joined by name, for which both sides have an index, so that it can be walked from a text and from an incident.
+FROM executions x JOIN workflows w ON w.namespace = x.namespace AND w.name = x.workflow_execution_ref
+WHERE x.embedding_id IS NOT NULL AND w.id = x.workflow_id;
 COMMENT ON VIEW incident_texts IS 'Which texts speak of which incident, and in which kind of record.';
 
 CREATE VIEW events AS

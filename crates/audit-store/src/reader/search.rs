@@ -248,14 +248,15 @@ async fn expand(
     let ids: Vec<i64> = texts.iter().map(|text| text.id).collect();
     let distances: Vec<f64> = texts.iter().map(|text| text.distance).collect();
     let filter = &search.filter;
-    // Materialised, because the planner would rather walk all incidents in order than look a few up.
+    // Materialised and fenced (OFFSET 0), because the planner would rather walk all incidents or all texts in order than
+    // look a few up.
     let found = filtered!(
         query_as<Candidate>,
         r#"WITH mentioned AS MATERIALIZED (
                SELECT DISTINCT n.text_id, n.distance, t.record_kind, t.incident_id
                FROM UNNEST($16::bigint[], $17::double precision[]) AS n (text_id, distance)
                CROSS JOIN LATERAL (
-                   SELECT x.record_kind, x.incident_id FROM incident_texts x WHERE x.embedding_id = n.text_id
+                   SELECT x.record_kind, x.incident_id FROM incident_texts x WHERE x.embedding_id = n.text_id OFFSET 0
                ) t
                WHERE 1 - n.distance >= $19 AND t.incident_id IS DISTINCT FROM $18
            )

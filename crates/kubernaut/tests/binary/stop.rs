@@ -1,0 +1,84 @@
+//! Data Storage asked to stop under load: what it was asked before, it answers.
+
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use nix::sys::signal::Signal;
+use service_kit::Clock;
+use testkit::Database;
+use tokio::net::TcpStream;
+
+use crate::ledger::faults;
+use crate::load::{CLIENTS, Load};
+use crate::model::minilm;
+use crate::process::wait_until;
+use crate::storage::Storage;
+
+/// How long stopping may take once nothing holds the requests up.
+const SOON: Duration = Duration::from_secs(5);
+
+fn load() -> Load {
+    Load::new(Clock::system().now() - TimeDelta::hours(12))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_under_way_are_answered_before_the_end() {
+    let database = Database::with_model("drain", minilm()).await;
+    let store = database.store().await;
+    let mut storage = Storage::start(&database.url(), database.schema(), &[]).await;
+    let recording = load().start(&storage.api);
+    let counts = recording.counts.clone();
+    wait_until("records", async || counts.acknowledged() >= 50).await;
+
+    // Now nothing commits any more, until every client waits for an answer.
+    let mut lock = store.pool().begin().await.unwrap();
+    sqlx::query("LOCK TABLE audit_events IN EXCLUSIVE MODE")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
+    wait_until("all requests wait", async || {
+        let before = counts.acknowledged();
+        let waiting = storage.in_flight().await == CLIENTS;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        waiting && counts.acknowledged() == before
+    })
+    .await;
+    let before = counts.acknowledged();
+    storage.process.signal(Signal::SIGTERM);
+    let address = storage.api.strip_prefix("http://").unwrap();
+    wait_until("the port is closed", async || {
+        TcpStream::connect(address).await.is_err()
+    })
+    .await;
+    assert_eq!(storage.in_flight().await, CLIENTS, "requests were dropped");
+
+    let released = Instant::now();
+    lock.rollback().await.unwrap();
+    assert_eq!(storage.process.ended().await.code(), Some(0));
+    assert!(released.elapsed() < SOON, "took {:?}", released.elapsed());
+    let load = recording.ended().await;
+    assert_eq!(
+        load.counts.acknowledged(),
+        before + CLIENTS,
+        "each got its answer, and nobody another"
+    );
+    assert_eq!(load.counts.refused(), 0);
+    assert_eq!(faults(&store, &load.acknowledged()).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_load_it_stops_soon_and_loses_nothing() {
+    let database = Database::with_model("stop", minilm()).await;
+    let mut storage = Storage::start(&database.url(), database.schema(), &[]).await;
+    let recording = load().start(&storage.api);
+    let counts = recording.counts.clone();
+    wait_until("records", async || counts.acknowledged() >= 200).await;
+    let signalled = Instant::now();
+    storage.process.stop(Signal::SIGTERM).await;
+    assert!(signalled.elapsed() < SOON, "took {:?}", signalled.elapsed());
+    let load = recording.ended().await;
+    assert_eq!(load.counts.refused(), 0, "a request was answered with 503");
+    assert_eq!(load.counts.failed(), CLIENTS, "everybody was at work until the end");
+    let found = faults(&database.store().await, &load.acknowledged()).await;
+    assert_eq!(found, [""; 0]);
+}
