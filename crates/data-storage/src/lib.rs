@@ -150,9 +150,18 @@ impl DataStorage {
             .serve(api, with_metrics(registry).merge(probes), shutdown.clone())
             .await;
         partitions.abort();
-        // The router is gone and with it the last sender of the queue, so the writers end when it is empty.
+        // The router is gone, and with it the last sender of the queue unless a request outlived its drain: the writers
+        // end when the queue is empty and closed.
+        let flushed = async {
+            writers.drained().await;
+            store.close().await;
+        };
         tokio::select! {
-            () = async { writers.drained().await; store.close().await } => {}
+            result = tokio::time::timeout(config.server.drain_timeout, flushed) => {
+                if result.is_err() {
+                    tracing::error!("requests were still under way when the service stopped");
+                }
+            }
             () = shutdown.forced() => {}
         }
         ended

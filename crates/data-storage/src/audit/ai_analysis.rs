@@ -216,7 +216,7 @@ mod tests {
                 }))
                 .unwrap_err(),
             violations([
-                ("/name", "nul-byte", "must not contain U+0000"),
+                ("/name", "nul", "must not contain U+0000"),
                 ("/createdAt", "in-future", "must not be more than 5 minutes ahead"),
                 (
                     "/remediationRequestRef",

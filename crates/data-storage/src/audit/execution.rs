@@ -244,7 +244,7 @@ mod tests {
             violations([
                 (
                     "/phase",
-                    "not-allowed",
+                    "not-an-option",
                     "must be one of Pending, Processing, Completed, Failed"
                 ),
                 ("/message", "type", "must be a string"),
@@ -257,7 +257,7 @@ mod tests {
                 ),
                 ("/clusterName", "format", "must not contain control characters"),
                 ("/enableDryRun", "type", "must be true or false"),
-                ("/validationWarnings/2", "nul-byte", "must not contain U+0000"),
+                ("/validationWarnings/2", "nul", "must not contain U+0000"),
                 ("/validationWarnings/1", "type", "must be a string"),
                 ("/validationWarnings/3", "type", "must be a string"),
                 ("/target", "unknown-field", "is not a field of this record"),

@@ -266,12 +266,12 @@ mod tests {
                 ),
                 (
                     "/severity",
-                    "not-allowed",
+                    "not-an-option",
                     "must be one of critical, high, warning, medium, low, info"
                 ),
-                ("/actionParameters/a/0", "nul-byte", nul),
-                ("/actionParameters/b", "nul-byte", nul),
-                ("/labels/c", "nul-byte", nul),
+                ("/actionParameters/a/0", "nul", nul),
+                ("/actionParameters/b", "nul", nul),
+                ("/labels/c", "nul", nul),
                 ("/labels/-", "format", "has a key that is no Kubernetes label key"),
                 (
                     "/labels/a",

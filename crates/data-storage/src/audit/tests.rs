@@ -129,7 +129,7 @@ impl Kind {
             violations([
                 (
                     "/phase",
-                    "not-allowed",
+                    "not-an-option",
                     "must be one of Pending, Processing, Completed, Failed"
                 ),
                 ("/Name", "unknown-field", unknown),

@@ -190,7 +190,7 @@ fn nul_free_entry(key: &str, value: &Value) -> Result<(), Refused> {
 }
 
 fn nul() -> Refused {
-    Refused::new("nul-byte", "must not contain U+0000")
+    Refused::new("nul", "must not contain U+0000")
 }
 
 #[cfg(test)]
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(
             fields.finish(),
             [
-                Violation::pointer("/known/x/1", "nul-byte", "must not contain U+0000"),
+                Violation::pointer("/known/x/1", "nul", "must not contain U+0000"),
                 Violation::pointer("/empty", "required", "is required"),
                 Violation::pointer("/a~1b", "unknown-field", "is not a field of this record"),
             ]
@@ -238,8 +238,8 @@ mod tests {
         assert_eq!(
             fields.finish(),
             [
-                Violation::pointer("/x/a\u{0}", "nul-byte", "must not contain U+0000"),
-                Violation::pointer("/x/b/0/0", "nul-byte", "must not contain U+0000"),
+                Violation::pointer("/x/a\u{0}", "nul", "must not contain U+0000"),
+                Violation::pointer("/x/b/0/0", "nul", "must not contain U+0000"),
                 Violation::pointer("/x/c", "odd", "is odd"),
             ]
         );

@@ -207,7 +207,7 @@ pub(crate) fn choice<T: Copy>(
             .find(|option| spelled(*option) == text)
             .ok_or_else(|| {
                 let names: Vec<&str> = options.iter().map(|option| spelled(*option)).collect();
-                Refused::new("not-allowed", format!("must be one of {}", names.join(", ")))
+                Refused::new("not-an-option", format!("must be one of {}", names.join(", ")))
             })
     }
 }

@@ -28,8 +28,8 @@ async fn all_violations_are_answered_at_once_with_pointers() {
     let expected = [
         ("/labels/-x", "format"),
         ("/name", "format"),
-        ("/phase", "not-allowed"),
-        ("/severity", "not-allowed"),
+        ("/phase", "not-an-option"),
+        ("/severity", "not-an-option"),
         ("/targetName", "required"),
         ("/unknown", "unknown-field"),
     ];
@@ -106,7 +106,7 @@ async fn a_nul_byte_is_refused_before_it_reaches_the_database() {
     assert_eq!(answer.status, 400);
     assert_eq!(
         answer.violations(),
-        [("/actionParameters/a/0".to_owned(), "nul-byte".to_owned())]
+        [("/actionParameters/a/0".to_owned(), "nul".to_owned())]
     );
 }
 

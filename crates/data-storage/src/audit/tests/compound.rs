@@ -27,13 +27,13 @@ pub(in crate::audit) fn json_object() -> Rule {
         )
         .refuses_within(
             "/a/1/b\u{0}",
-            "nul-byte",
+            "nul",
             "must not contain U+0000",
             json!({"a": [0, {"b\u{0}": 1}]}),
         )
         .refuses_within(
             "/a~1b/x/0",
-            "nul-byte",
+            "nul",
             "must not contain U+0000",
             json!({"a/b": {"x": ["\u{0}"]}}),
         )
@@ -57,12 +57,7 @@ pub(in crate::audit) fn texts() -> Rule {
             "must be at most 10240 bytes long",
             json!(["w", format!("{longest}a")]),
         )
-        .refuses_within(
-            "/2",
-            "nul-byte",
-            "must not contain U+0000",
-            json!(["", "w", "\u{0}"]),
-        )
+        .refuses_within("/2", "nul", "must not contain U+0000", json!(["", "w", "\u{0}"]))
 }
 
 /// Labels as Kubernetes defines them.
@@ -135,10 +130,10 @@ pub(in crate::audit) fn labels() -> Rule {
             json!({ key: "v" }),
         );
     }
-    rule.refuses_within("/k", "nul-byte", "must not contain U+0000", json!({"k": "\u{0}"}))
+    rule.refuses_within("/k", "nul", "must not contain U+0000", json!({"k": "\u{0}"}))
         .refuses_within(
             "/k\u{0}",
-            "nul-byte",
+            "nul",
             "must not contain U+0000",
             json!({"k\u{0}": "v"}),
         )

@@ -31,7 +31,7 @@ impl Rule {
                 [json!(1), json!(true), json!(["a"]), json!({"a": "b"})],
             )
             .refuses(
-                "nul-byte",
+                "nul",
                 "must not contain U+0000",
                 [json!("a\u{0}b"), json!("\u{0}")],
             )
@@ -240,7 +240,7 @@ pub(in crate::audit) fn choice(names: &[&str]) -> Rule {
         .map(String::as_str)
         .chain(["", " ", "other", "null"]);
     Rule::strings(names.iter().copied()).refuses_strings(
-        "not-allowed",
+        "not-an-option",
         &format!("must be one of {}", names.join(", ")),
         refused,
     )

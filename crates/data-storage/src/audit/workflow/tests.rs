@@ -190,13 +190,13 @@ fn all_violations_are_reported_in_one_answer() {
             ("/isAutoApproved", "type", "must be true or false"),
             ("/currentStep", "type", "must be a whole number"),
             ("/failedCount", "out-of-range", "must be between 0 and 1000"),
-            ("/stepStatuses/0/name", "nul-byte", nul),
+            ("/stepStatuses/0/name", "nul", nul),
             (
                 "/stepStatuses/0/retryCount",
                 "out-of-range",
                 "must be between 0 and 2147483647"
             ),
-            ("/stepStatuses/0/message", "nul-byte", nul),
+            ("/stepStatuses/0/message", "nul", nul),
             ("/stepStatuses/1", "type", "must be an object"),
             ("/stepStatuses/2/name", "required", "is required"),
             ("/stepStatuses/2/phase", "required", "is required"),
