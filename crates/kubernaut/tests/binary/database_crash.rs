@@ -91,5 +91,8 @@ async fn what_was_acknowledged_survives_a_killed_database() {
     let store = WriteStore::connect(&connect).await.unwrap();
     assert_eq!(faults(&store, &load.acknowledged()).await, [""; 0]);
     store.close().await;
-    tokio::task::spawn_blocking(|| postgres.stop()).await.unwrap().unwrap();
+    tokio::task::spawn_blocking(|| postgres.stop())
+        .await
+        .unwrap()
+        .unwrap();
 }

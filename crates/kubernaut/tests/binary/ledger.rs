@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use audit_store::WriteStore;
 use chrono::{DateTime, Utc};
+use sqlx::Row as _;
 
 use crate::load::Acknowledged;
 
@@ -72,7 +73,10 @@ pub(crate) async fn faults(store: &WriteStore, acknowledged: &[Acknowledged]) ->
             ));
         }
     }
-    for instance in read_model.keys().filter(|instance| !ledger.contains_key(*instance)) {
+    for instance in read_model
+        .keys()
+        .filter(|instance| !ledger.contains_key(*instance))
+    {
         faults.push(format!("{instance:?}: not in the ledger"));
     }
     if ledger.len() < acknowledged.len() {
@@ -91,11 +95,12 @@ fn of<'a>(rows: &'a HashMap<Instance, Vec<Row>>, instance: &Instance) -> &'a [Ro
 
 async fn rows(store: &WriteStore, query: &'static str) -> HashMap<Instance, Vec<Row>> {
     let mut rows: HashMap<Instance, Vec<Row>> = HashMap::new();
-    let all: Vec<(String, String, DateTime<Utc>, i64, Option<i64>)> =
-        sqlx::query_as(query).fetch_all(store.pool()).await.unwrap();
-    for (kind, name, time, event, incident) in all {
-        let instance = rows.entry((kind, name, time)).or_default();
-        instance.push(Row { event, incident });
+    for row in sqlx::query(query).fetch_all(store.pool()).await.unwrap() {
+        let instance = rows.entry((row.get(0), row.get(1), row.get(2))).or_default();
+        instance.push(Row {
+            event: row.get(3),
+            incident: row.get(4),
+        });
     }
     rows
 }

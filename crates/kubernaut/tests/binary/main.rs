@@ -1,10 +1,6 @@
 //! The binary as its users have it: a process with a command line, an environment, signals, and a way to end.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "test support: a failure is the test's failure"
-)]
+#![expect(clippy::unwrap_used, reason = "test support: a failure is the test's failure")]
 
 mod crash;
 mod database_crash;

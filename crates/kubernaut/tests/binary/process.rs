@@ -14,7 +14,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const GLANCE: Duration = Duration::from_millis(10);
 
 /// What configures the binary through the environment, and must not reach it from the environment of the tests.
-const VARIABLES: [&str; 4] = ["DATABASE_URL", "KUBERNAUT_DATA_DIR", "DATA_STORAGE__", "CONTEXT_API__"];
+const VARIABLES: [&str; 4] = [
+    "DATABASE_URL",
+    "KUBERNAUT_DATA_DIR",
+    "DATA_STORAGE__",
+    "CONTEXT_API__",
+];
 
 /// The binary with an environment that configures nothing.
 pub(crate) fn kubernaut(arguments: &[&str]) -> Command {
@@ -117,10 +122,7 @@ impl Drop for Running {
                 let _ = self.child.wait();
                 return;
             }
-            let _ = kill(
-                Pid::from_raw(self.child.id().cast_signed()),
-                Signal::SIGTERM,
-            );
+            let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM);
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -136,7 +138,7 @@ fn listen(output: impl Read + Send + 'static, said: &Arc<Mutex<Vec<String>>>) {
 }
 
 /// Waits until something holds.
-pub(crate) async fn wait_until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+pub(crate) async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !holds().await {
         assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");

@@ -78,7 +78,11 @@ async fn under_load_it_stops_soon_and_loses_nothing() {
     assert!(signalled.elapsed() < SOON, "took {:?}", signalled.elapsed());
     let load = recording.ended().await;
     assert_eq!(load.counts.refused(), 0, "a request was answered with 503");
-    assert_eq!(load.counts.failed(), CLIENTS, "everybody was at work until the end");
+    assert_eq!(
+        load.counts.failed(),
+        CLIENTS,
+        "everybody was at work until the end"
+    );
     let found = faults(&database.store().await, &load.acknowledged()).await;
     assert_eq!(found, [""; 0]);
 }

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use reqwest::StatusCode;
 use testkit::Database;
 
@@ -33,7 +34,10 @@ async fn records_stay_whichever_signal_stops_it() {
         assert!(stack.process.said().contains("Everything has stopped."));
         assert_eq!(processes_of(&data), [""; 0]);
     }
-    let mut stack = Stack::start(up(&data, &[])).await;
+    let mut command = up(&data, &[]);
+    // Which names no database.
+    command.env("DATABASE_URL", "");
+    let mut stack = Stack::start(command).await;
     assert_eq!(stack.listed().await, names);
     assert_eq!(stack.record(&names[0]).await, StatusCode::OK, "a replay");
     stack.process.stop(Signal::SIGTERM).await;
@@ -55,6 +59,21 @@ async fn after_a_kill_it_starts_again_with_everything() {
     assert_eq!(stack.listed().await, ["kept"]);
     stack.process.stop(Signal::SIGTERM).await;
     assert_eq!(processes_of(&data), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_does_not_go_on_without_its_postgresql() {
+    let directory = directory();
+    let mut stack = Stack::start(up(directory.path(), &[])).await;
+    let pid_file = directory.path().join("postgresql/data/postmaster.pid");
+    let pid_file = fs::read_to_string(pid_file).unwrap();
+    let pid = pid_file.lines().next().unwrap().parse().unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    let status = stack.process.ended().await;
+    let said = stack.process.said();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("error: PostgreSQL ended by itself"), "{said}");
+    assert!(said.contains("server.log"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
