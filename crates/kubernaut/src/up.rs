@@ -79,19 +79,29 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         .data_dir
         .clone()
         .map_or_else(devstack::data_directory, Ok)?;
-    println!("Starting PostgreSQL …");
+    // A variable that is set to nothing names no database.
+    let users_database = options.database_url.clone().filter(|url| !url.is_empty());
+    if users_database.is_none() {
+        println!("Starting PostgreSQL …");
+    }
     // Not cut off by a signal: a server that is being started must be stopped again.
-    let mut database = Database::open(options.database_url.clone(), &data_dir).await?;
+    let mut database = Database::open(users_database, &data_dir).await?;
     let result = async {
         write.database.url = Secret::new(database.owner_url());
         let connect = write.database.connect_options()?;
         println!("Migrating the schema …");
         let migration =
             database.migration(data_storage::model_identity(&embedder), write.partitions.window());
-        migrate(&connect, &migration, clock.now()).await?;
+        migrate(&connect, &migration, clock.now())
+            .await
+            .with_context(|| database.unusable())?;
         read.database.url = Secret::new(database.reader_url()?);
-        let storage = DataStorage::bind(write, embedder.clone(), clock.clone(), crate::build::info()).await?;
-        let context = ContextApi::bind(read, embedder, clock.clone(), crate::build::info()).await?;
+        let storage = DataStorage::bind(write, embedder.clone(), clock.clone(), crate::build::info())
+            .await
+            .map_err(storage_refused)?;
+        let context = ContextApi::bind(read, embedder, clock.clone(), crate::build::info())
+            .await
+            .map_err(context_refused)?;
         serve(
             &options,
             storage,
@@ -123,7 +133,7 @@ fn configs(options: &Options) -> anyhow::Result<(data_storage::Config, context_a
     if let Some(directory) = &options.config {
         anyhow::ensure!(
             file("data-storage.toml").is_some() || file("context-api.toml").is_some(),
-            "the directory {} has neither data-storage.toml nor context-api.toml",
+            "--config {}: there is no data-storage.toml and no context-api.toml in it; put one there, or leave the option out",
             directory.display()
         );
     }
@@ -155,6 +165,26 @@ fn configs(options: &Options) -> anyhow::Result<(data_storage::Config, context_a
         read.database.schema
     );
     Ok((write, read))
+}
+
+/// Tells which options change an address that cannot be served.
+fn storage_refused(error: data_storage::StartError) -> anyhow::Error {
+    let is_address = matches!(error, data_storage::StartError::Listen(_));
+    anyhow::Error::from(error).context(if is_address {
+        "Data Storage cannot start; --data-storage-addr and --data-storage-metrics-addr choose other addresses"
+    } else {
+        "Data Storage cannot start"
+    })
+}
+
+/// As [`storage_refused`].
+fn context_refused(error: context_api::StartError) -> anyhow::Error {
+    let is_address = matches!(error, context_api::StartError::Listen(_));
+    anyhow::Error::from(error).context(if is_address {
+        "Context API cannot start; --context-api-addr and --context-api-metrics-addr choose other addresses"
+    } else {
+        "Context API cannot start"
+    })
 }
 
 /// Runs both services until shutdown, or until one of the parts ends.

@@ -110,7 +110,21 @@ impl Database {
             }
             Server::Users(url) => reqwest::Url::parse(url).map_or_else(
                 |_| "as given".to_owned(),
-                |url| format!("{}{}", url.host_str().unwrap_or_default(), url.path()),
+                |url| {
+                    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+                    format!("{}{port}{}", url.host_str().unwrap_or_default(), url.path())
+                },
+            ),
+        }
+    }
+
+    /// What to tell the user when it cannot be used.
+    pub(super) fn unusable(&self) -> String {
+        match &self.server {
+            Server::Ours(_) => format!("PostgreSQL at {} cannot be used", self.describe()),
+            Server::Users(_) => format!(
+                "PostgreSQL at {} cannot be used, which DATABASE_URL or --database-url names; without them one is started here",
+                self.describe()
             ),
         }
     }
