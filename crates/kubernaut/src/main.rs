@@ -7,7 +7,6 @@ use clap::Parser;
 mod build;
 mod command;
 mod database_url;
-pub mod demo;
 mod model;
 mod up;
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::greeting::Addresses;
-use crate::demo::{DemoRecord, HistoryOptions, history};
+use demo_history::{DemoRecord, HistoryOptions, history};
 
 /// Records under way at once.
 const SENDERS: u64 = 16;

@@ -3,13 +3,24 @@
 use audit_store::compatibility::ModelIdentity;
 use axum::Router;
 use data_storage::{Config, Ingest, Metrics, Writers, router, vectors};
-use embedding::{CacheOptions, Embedder, EmbeddingCache};
+use devstack::Progress;
+use embedding::{CacheOptions, Embedder, EmbedderOptions, EmbeddingCache, MiniLm};
 use serde_json::Value;
 use service_kit::Clock;
 use service_kit::boundary::{Boundary, RequestIds, RequestsConfig};
 use service_kit::metrics::{BuildInfo, HttpMetrics, registry};
 use testkit::Database;
 use testkit::request::{self, Answer};
+
+/// The real model, fetched on first use.
+pub(crate) async fn minilm() -> Embedder {
+    let model = tokio::task::spawn_blocking(|| {
+        let cache = devstack::cache_directory().expect("a cache directory");
+        MiniLm::load(&devstack::fetch_model(&cache, Progress::detect()).expect("the model"))
+            .expect("a sound model")
+    });
+    Embedder::start(model.await.expect("the model"), EmbedderOptions::default()).expect("a thread")
+}
 
 /// Data Storage and Context API on one schema.
 pub(crate) struct Both {

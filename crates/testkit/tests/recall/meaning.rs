@@ -1,26 +1,15 @@
 //! Recall by meaning: with the test model where only the mechanics matter, with MiniLM where the meaning does.
 
-use devstack::Progress;
-use embedding::{Embedder, EmbedderOptions, MiniLm};
 use serde_json::{Value, json};
 use testkit::records::{self, with};
 
-use crate::both::Both;
+use crate::both::{Both, minilm};
 
 fn said(name: &str, message: &str) -> Value {
     with(
         records::remediation(name),
         json!({"signalName": "Alert", "message": message}),
     )
-}
-
-async fn minilm() -> Embedder {
-    let model = tokio::task::spawn_blocking(|| {
-        let cache = devstack::cache_directory().expect("a cache directory");
-        MiniLm::load(&devstack::fetch_model(&cache, Progress::detect()).expect("the model"))
-            .expect("a sound model")
-    });
-    Embedder::start(model.await.expect("the model"), EmbedderOptions::default()).expect("a thread")
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Deployments, StatefulSets and DaemonSets that do not get where they should.
 
 use super::{Alert, Cause, Source, remedy};
-use crate::demo::inventory::Role;
-use crate::demo::workflow as wf;
+use crate::inventory::Role;
+use crate::workflow as wf;
 
 pub(super) const ALERTS: &[Alert] = &[
     Alert {

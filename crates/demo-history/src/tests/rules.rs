@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::text;
-use crate::demo::{DemoRecord, RecordKind};
+use crate::{DemoRecord, RecordKind};
 
 const COMMON: &[&str] = &[
     "name",

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{options, text};
-use crate::demo::catalogue::alerts;
-use crate::demo::{DemoRecord, RecordKind, history};
+use crate::catalogue::alerts;
+use crate::{DemoRecord, RecordKind, history};
 
 /// What of a record is worth an embedding.
 fn content(record: &DemoRecord) -> String {
