@@ -58,6 +58,11 @@ CREATE TRIGGER audit_events_append_only
     BEFORE UPDATE OR DELETE ON audit_events
     FOR EACH ROW EXECUTE FUNCTION refuse_ledger_change();
 
+-- Row triggers are inherited by partitions; a TRUNCATE trigger is not.
 CREATE TRIGGER audit_events_no_truncate
     BEFORE TRUNCATE ON audit_events
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_ledger_change();
+
+CREATE TRIGGER audit_events_no_truncate
+    BEFORE TRUNCATE ON audit_events_default
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_ledger_change();

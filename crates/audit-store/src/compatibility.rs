@@ -58,6 +58,14 @@ pub enum Incompatible {
         /// The server's version.
         found: String,
     },
+    /// The database cannot hold every text.
+    #[error(
+        "the database's encoding is {found}: UTF8 is needed. Make a database with `CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0`"
+    )]
+    NotUtf8 {
+        /// The database's encoding.
+        found: String,
+    },
     /// pgvector is not installed on the server.
     #[error(
         "the server has no pgvector: install pgvector {MIN_PGVECTOR} or newer for its PostgreSQL version, for example the package postgresql-NN-pgvector or the image pgvector/pgvector"
@@ -145,13 +153,19 @@ impl From<sqlx::Error> for Incompatible {
 /// [`Incompatible`], saying what to do.
 pub async fn require_server(connection: &mut PgConnection) -> Result<(), Incompatible> {
     let server = sqlx::query!(
-        r#"SELECT current_setting('server_version') AS "version!", current_setting('server_version_num')::integer AS "number!""#
+        r#"SELECT current_setting('server_version') AS "version!", current_setting('server_version_num')::integer AS "number!",
+                  current_setting('server_encoding') AS "encoding!""#
     )
     .fetch_one(&mut *connection)
     .await?;
     if u32::try_from(server.number / 10_000).unwrap_or(0) < MIN_POSTGRES_MAJOR {
         return Err(Incompatible::PostgresTooOld {
             found: server.version,
+        });
+    }
+    if server.encoding != "UTF8" {
+        return Err(Incompatible::NotUtf8 {
+            found: server.encoding,
         });
     }
     let available = sqlx::query_scalar!(

@@ -65,9 +65,10 @@ impl From<sqlx::Error> for StoreError {
                         }
                     }
                     // Class 08: connection; 53: resources, such as disk full or too many connections;
-                    // 57: operator intervention, such as shutdown; 58: system errors; 25006: a read-only standby.
+                    // 57: operator intervention, such as shutdown; 58: system errors; 28 and 3D: the password or the
+                    // database changed under a running service; 25006: a read-only standby.
                     "25006" => Self::Unavailable(error),
-                    _ if ["08", "53", "57", "58"]
+                    _ if ["08", "28", "3D", "53", "57", "58"]
                         .iter()
                         .any(|class| code.starts_with(class)) =>
                     {

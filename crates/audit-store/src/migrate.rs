@@ -7,6 +7,7 @@ use sqlx::migrate::{MigrateError as SqlxMigrateError, Migrator};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection, PgConnection};
 
 use crate::compatibility::{Incompatible, ModelIdentity, dimension, require_extension, require_server};
+use crate::schema::is_plain_identifier;
 use crate::{ConnectOptions, PartitionWindow, StoreError, WriteStore, compatibility, ensure_partitions};
 
 /// The migrations, in order. One that has been released is never changed.
@@ -87,6 +88,10 @@ pub async fn migrate(
 ) -> Result<(), MigrateError> {
     let role = plain_identifier(&options.reader.name)?;
     let mut connection = connect.writer()?.connect().await?;
+    // Migrations build indexes and wait for each other; the statement timeout of requests is not for them.
+    sqlx::query("SET statement_timeout = 0")
+        .execute(&mut connection)
+        .await?;
     require_server(&mut connection).await?;
     prepare_database(&mut connection).await?;
     require_extension(&mut connection).await?;
@@ -111,8 +116,6 @@ pub async fn migrate(
             "kubernaut.embedding_dimension",
             options.model.dimension.to_string(),
         ),
-        // Migrations build indexes; the statement timeout of requests is not for them.
-        ("statement_timeout", "0".to_owned()),
     ] {
         sqlx::query!("SELECT set_config($1, $2, false)", key, value)
             .fetch_one(&mut connection)
@@ -218,9 +221,15 @@ async fn grant_reader(
     Ok(())
 }
 
+/// Longest name of a role, in bytes (PostgreSQL's NAMEDATALEN less one).
+const MAX_ROLE_NAME_BYTES: usize = 63;
+
 fn plain_identifier(name: &str) -> Result<&str, MigrateError> {
-    crate::SchemaName::new(name).map_err(|_| MigrateError::InvalidRoleName(name.to_owned()))?;
-    Ok(name)
+    if is_plain_identifier(name, MAX_ROLE_NAME_BYTES) {
+        Ok(name)
+    } else {
+        Err(MigrateError::InvalidRoleName(name.to_owned()))
+    }
 }
 
 /// Tells a missing privilege (42501) from everything else.

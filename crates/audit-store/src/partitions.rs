@@ -42,22 +42,23 @@ pub async fn ensure_partitions(
     now: DateTime<Utc>,
     window: PartitionWindow,
 ) -> Result<Vec<String>, StoreError> {
-    let mut transaction = store.pool().begin().await?;
-    sqlx::query!(
-        "SELECT pg_advisory_xact_lock(hashtextextended('kubernaut partitions ' || $1, 0))",
-        store.schema().data()
-    )
-    .execute(&mut *transaction)
-    .await?;
     let mut made = Vec::new();
     for table in PARTITIONED {
+        // A transaction for each: making a partition locks its table, and readers lock the tables in an order of theirs.
+        let mut transaction = store.pool().begin().await?;
+        sqlx::query!(
+            "SELECT pg_advisory_xact_lock(hashtextextended('kubernaut partitions ' || $1, 0))",
+            store.schema().data()
+        )
+        .execute(&mut *transaction)
+        .await?;
         for month in months(now, window) {
             if let Some(name) = ensure_partition(&mut transaction, table, month).await? {
                 made.push(name);
             }
         }
+        transaction.commit().await?;
     }
-    transaction.commit().await?;
     Ok(made)
 }
 

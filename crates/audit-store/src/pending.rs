@@ -20,17 +20,24 @@ pub struct PendingBatch {
     pub texts: Vec<PendingText>,
 }
 
-/// Claims up to `limit` pending texts of a model; texts that another replica has claimed are skipped.
+/// Claims up to `limit` pending texts of a model whose ids are greater than `after`; texts that another replica has
+/// claimed are skipped.
 ///
 /// # Errors
 /// [`StoreError`] where the database cannot be reached.
-pub async fn claim(store: &WriteStore, model: &str, limit: i64) -> Result<PendingBatch, StoreError> {
+pub async fn claim(
+    store: &WriteStore,
+    model: &str,
+    after: i64,
+    limit: i64,
+) -> Result<PendingBatch, StoreError> {
     let mut transaction = store.pool().begin().await?;
     let texts = sqlx::query_as!(
         PendingText,
-        "SELECT id, text FROM incident_embeddings WHERE embedding IS NULL AND model = $1
-         ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED",
+        "SELECT id, text FROM incident_embeddings WHERE embedding IS NULL AND model = $1 AND id > $2
+         ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED",
         model,
+        after,
         limit,
     )
     .fetch_all(&mut *transaction)

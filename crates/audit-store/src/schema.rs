@@ -20,13 +20,7 @@ impl SchemaName {
     /// [`InvalidSchemaName`] where it is not a plain identifier, or starts with `pg_`, which PostgreSQL reserves.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidSchemaName> {
         let name = name.into();
-        let plain = name.len() <= 50
-            && name.starts_with(|c: char| c.is_ascii_lowercase())
-            && !name.starts_with("pg_")
-            && name
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-        if plain {
+        if is_plain_identifier(&name, 50) {
             Ok(Self(name))
         } else {
             Err(InvalidSchemaName(name))
@@ -66,6 +60,17 @@ impl fmt::Display for SchemaName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Whether a name is lower-case letters, digits and underscores, starts with a letter, is no longer than `max` bytes,
+/// and is not reserved: then it can stand in DDL as it is.
+pub(crate) fn is_plain_identifier(name: &str, max: usize) -> bool {
+    name.len() <= max
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && !name.starts_with("pg_")
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 #[cfg(test)]

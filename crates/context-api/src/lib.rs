@@ -139,6 +139,7 @@ impl ContextApi {
                 embedding_timeout: config.embedding.timeout,
             },
         );
+        let drain_timeout = config.server.drain_timeout;
         let probes = probes(&reader, shutdown.clone());
         let api = app(
             state,
@@ -150,8 +151,9 @@ impl ContextApi {
         .merge(probes.clone());
         let metrics = service_kit::metrics::router(Arc::new(registry)).merge(probes);
         let ended = server.serve(api, metrics, shutdown.clone()).await;
+        // A connection that died silently may never be given back.
         tokio::select! {
-            () = reader.close() => {}
+            _ = tokio::time::timeout(drain_timeout, reader.close()) => {}
             () = shutdown.forced() => {}
         }
         ended

@@ -14,6 +14,7 @@ use audit_store::{StoreError, WriteStore};
 use chrono::{DateTime, Utc};
 use embedding::{EmbeddingCache, text_sha256};
 use service_kit::{Problem, ProblemKind};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -87,20 +88,27 @@ impl Ingest {
         let mut new = NewRecord::new(record, actor, received_at).map_err(Problem::internal)?;
         new.text = text;
         let (reply, answer) = oneshot::channel();
-        if self
-            .queue
-            .try_send(Job {
-                record: new,
-                queued: Instant::now(),
-                reply,
-            })
-            .is_err()
-        {
-            self.metrics.count_write(kind, WriteResult::QueueFull);
-            return Err(Problem::unavailable(
-                "The write queue is full.",
-                QUEUE_FULL_RETRY_AFTER,
-            ));
+        let job = Job {
+            record: new,
+            queued: Instant::now(),
+            reply,
+        };
+        match self.queue.try_send(job) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                self.metrics.count_write(kind, WriteResult::QueueFull);
+                return Err(Problem::unavailable(
+                    "The write queue is full.",
+                    QUEUE_FULL_RETRY_AFTER,
+                ));
+            }
+            Err(TrySendError::Closed(_)) => {
+                self.metrics.count_write(kind, WriteResult::Failed);
+                return Err(Problem::unavailable(
+                    "The writer has stopped.",
+                    UNAVAILABLE_RETRY_AFTER,
+                ));
+            }
         }
         self.metrics.queue_depth.inc();
         match answer.await {
@@ -112,6 +120,12 @@ impl Ingest {
                 UNAVAILABLE_RETRY_AFTER,
             )),
         }
+    }
+
+    /// Tells whether the writer tasks take records, without keeping the queue open.
+    pub(crate) fn openness(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let queue = self.queue.downgrade();
+        move || queue.upgrade().is_some_and(|queue| !queue.is_closed())
     }
 
     /// The canonical text of a record, with its vector if that is there within the budget.

@@ -143,15 +143,14 @@ impl DataStorage {
             clock.clone(),
             config.partitions,
         ));
+        let probes = probes(&store, &ingest, shutdown.clone());
         let state = State::new(ingest, clock, config.records.default_cluster, metrics);
-        let probes = probes(&store, shutdown.clone());
         let api = router(state, boundary).merge(probes.clone());
         let ended = server
             .serve(api, with_metrics(registry).merge(probes), shutdown.clone())
             .await;
         partitions.abort();
-        // The router is gone, and with it the last sender of the queue unless a request outlived its drain: the writers
-        // end when the queue is empty and closed.
+        // The router is gone, and with it the last sender of the queue: the writers end when the queue is empty.
         let flushed = async {
             writers.drained().await;
             store.close().await;
@@ -159,7 +158,7 @@ impl DataStorage {
         tokio::select! {
             result = tokio::time::timeout(config.server.drain_timeout, flushed) => {
                 if result.is_err() {
-                    tracing::error!("requests were still under way when the service stopped");
+                    tracing::error!("the writer or the database did not finish in time");
                 }
             }
             () = shutdown.forced() => {}
@@ -172,8 +171,9 @@ fn with_metrics(registry: Registry) -> axum::Router {
     service_kit::metrics::router(Arc::new(registry))
 }
 
-fn probes(store: &WriteStore, shutdown: Shutdown) -> axum::Router {
+fn probes(store: &WriteStore, ingest: &Ingest, shutdown: Shutdown) -> axum::Router {
     let store = store.clone();
+    let writer_is_open = ingest.openness();
     Health::builder()
         .required("database", move || {
             let store = store.clone();
@@ -182,6 +182,16 @@ fn probes(store: &WriteStore, shutdown: Shutdown) -> axum::Router {
                     .ping()
                     .await
                     .map_err(|error| CheckFailure::new("the database does not answer").with_cause(error))
+            }
+        })
+        .required("writer", move || {
+            let open = writer_is_open();
+            async move {
+                if open {
+                    Ok(())
+                } else {
+                    Err(CheckFailure::new("the writer has stopped"))
+                }
             }
         })
         .build(shutdown)

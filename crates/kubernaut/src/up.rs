@@ -28,7 +28,8 @@ pub(crate) struct Options {
     /// Where the data is kept.
     #[arg(long, env = "KUBERNAUT_DATA_DIR")]
     data_dir: Option<PathBuf>,
-    /// Use this PostgreSQL 16+ with pgvector instead of starting one.
+    /// Use this PostgreSQL 16+ with pgvector instead of starting one. A password is better given by the variable: other
+    /// users of this machine can see the command line.
     #[arg(long, env = crate::database_url::VARIABLE, hide_env_values = true)]
     database_url: Option<String>,
     /// Directory with data-storage.toml and context-api.toml; either may be absent.
@@ -49,6 +50,9 @@ pub(crate) struct Options {
     /// Load a believable history of 90 days, unless there is one.
     #[arg(long)]
     demo: bool,
+    /// Incidents of the demo history.
+    #[arg(long, requires = "demo", default_value_t = 2_400)]
+    demo_incidents: usize,
     /// Show the services' log.
     #[arg(long, short)]
     verbose: bool,
@@ -71,21 +75,31 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals()?;
 
     println!("Fetching what is missing …");
+    // A variable that is set to nothing names no database.
+    let given = options.database_url.clone().filter(|url| !url.is_empty());
+    let users_database = given.or_else(|| {
+        let configured = write.database.url.expose();
+        (!configured.is_empty()).then(|| configured.to_owned())
+    });
+    let fetched = async {
+        if users_database.is_none() {
+            database::fetch().await?;
+        }
+        model::embedder().await
+    };
     let embedder = tokio::select! {
-        embedder = model::embedder() => embedder?,
+        embedder = fetched => embedder?,
         () = shutdown.begun() => return Ok(()),
     };
     let data_dir = options
         .data_dir
         .clone()
         .map_or_else(devstack::data_directory, Ok)?;
-    // A variable that is set to nothing names no database.
-    let users_database = options.database_url.clone().filter(|url| !url.is_empty());
     if users_database.is_none() {
         println!("Starting PostgreSQL …");
     }
     // Not cut off by a signal: a server that is being started must be stopped again.
-    let mut database = Database::open(users_database, &data_dir).await?;
+    let mut database = Database::open(users_database, &data_dir, &write.database.schema).await?;
     let result = async {
         write.database.url = Secret::new(database.owner_url());
         let connect = write.database.connect_options()?;
@@ -208,7 +222,13 @@ async fn serve(
     greeting::services(&addresses, &database.describe());
     let work = async {
         if options.demo {
-            demo_loader::load(&addresses, data_dir, clock.now()).await?;
+            let end = clock.now();
+            let wanted = demo_loader::Wanted {
+                incidents: options.demo_incidents,
+                end,
+                database: database.identity(),
+            };
+            demo_loader::load(&addresses, data_dir, wanted).await?;
         }
         greeting::things_to_try(&addresses, options.demo);
         watch(database).await

@@ -4,7 +4,7 @@
 //!
 //! 1. [`config::Loader`] reads the commented default TOML, an optional file and the environment;
 //! 2. [`telemetry::init`] starts the log;
-//! 3. [`shutdown::Shutdown`] listens for SIGTERM and SIGINT;
+//! 3. [`shutdown::Shutdown`] listens for SIGTERM, SIGINT and SIGHUP;
 //! 4. [`server::Server::bind`] takes both ports, so that a taken port fails before anything else starts;
 //! 5. [`metrics::registry`] collects the metrics of every part;
 //! 6. [`router::fallbacks`] and [`boundary::stack`] wrap the routes, [`health::Health`] adds the probes;

@@ -26,7 +26,7 @@ impl Shutdown {
         Self(Arc::new(watch::Sender::new(Phase::Running)))
     }
 
-    /// A wish that SIGTERM and SIGINT express: the first signal begins, the second forces.
+    /// A wish that SIGTERM, SIGINT and SIGHUP express: the first signal begins, the second forces.
     ///
     /// # Errors
     ///
@@ -40,12 +40,14 @@ impl Shutdown {
         // Listen before returning, so that a signal sent right afterwards does not kill.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        // A closed terminal.
+        let mut hangup = signal(SignalKind::hangup())?;
         let wish = shutdown.clone();
         tokio::spawn(async move {
-            let name = either(&mut terminate, &mut interrupt).await;
+            let name = any(&mut terminate, &mut interrupt, &mut hangup).await;
             tracing::info!(signal = name, "shutting down; a second signal stops at once");
             wish.begin();
-            let name = either(&mut terminate, &mut interrupt).await;
+            let name = any(&mut terminate, &mut interrupt, &mut hangup).await;
             tracing::warn!(signal = name, "stopping at once");
             wish.force();
         });
@@ -97,10 +99,11 @@ impl Default for Shutdown {
     }
 }
 
-async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
+async fn any(terminate: &mut Signal, interrupt: &mut Signal, hangup: &mut Signal) -> &'static str {
     tokio::select! {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
+        _ = hangup.recv() => "SIGHUP",
     }
 }
 

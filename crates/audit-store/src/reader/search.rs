@@ -8,8 +8,9 @@
 //!
 //! Either way an incident that fails the filter cannot appear, and one that passes is not lost behind others.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use pgvector::Vector;
 use sqlx::PgConnection;
 
@@ -111,6 +112,7 @@ impl Reader {
 /// An incident by the keys its texts are found with.
 struct Key {
     id: i64,
+    created_at: DateTime<Utc>,
     namespace: String,
     name: String,
 }
@@ -126,7 +128,8 @@ async fn few_incidents(
     let filter = &search.filter;
     let keys = filtered!(
         query_as<Key>,
-        r#"SELECT i.id AS "id!", i.remediation_namespace AS "namespace!", i.remediation_name AS "name!" FROM incidents i"#,
+        r#"SELECT i.id AS "id!", i.created_at AS "created_at!", i.remediation_namespace AS "namespace!",
+                  i.remediation_name AS "name!" FROM incidents i"#,
         filter,
         "LIMIT $16",
         EXACT_UP_TO + 1
@@ -143,13 +146,14 @@ async fn from_incidents(
     incidents: &[Key],
 ) -> Result<Vec<Candidate>, StoreError> {
     let ids: Vec<i64> = incidents.iter().map(|key| key.id).collect();
+    let times: Vec<DateTime<Utc>> = incidents.iter().map(|key| key.created_at).collect();
     let namespaces: Vec<String> = incidents.iter().map(|key| key.namespace.clone()).collect();
     let names: Vec<String> = incidents.iter().map(|key| key.name.clone()).collect();
     Ok(sqlx::query_as!(
         Candidate,
         r#"WITH mentioned AS MATERIALIZED (
-               SELECT s.id, t.record_kind, t.embedding_id
-               FROM UNNEST($1::bigint[], $2::text[], $3::text[]) AS s (id, namespace, name)
+               SELECT s.id, s.created_at, t.record_kind, t.embedding_id
+               FROM UNNEST($1::bigint[], $2::text[], $3::text[], $9::timestamptz[]) AS s (id, namespace, name, created_at)
                CROSS JOIN LATERAL (
                    SELECT x.record_kind, x.embedding_id FROM incident_texts x
                    WHERE x.remediation_namespace = s.namespace AND x.remediation_name = s.name AND x.incident_id = s.id
@@ -160,18 +164,19 @@ async fn from_incidents(
            -- Materialised, so that the distances are computed: ordered by the vector index, whose scan ends after some
            -- texts, most incidents would lose theirs.
            measured AS MATERIALIZED (
-               SELECT m.id, m.record_kind, v.text, v.embedding <=> $4 AS distance
+               SELECT m.id, m.created_at, m.record_kind, v.text, v.embedding <=> $4 AS distance
                FROM mentioned m
                JOIN texts v ON v.id = m.embedding_id
                WHERE v.model = $5
            ),
            nearest AS (
-               SELECT DISTINCT ON (id) id, record_kind, text, distance FROM measured ORDER BY id, distance, record_kind
+               SELECT DISTINCT ON (id) id, created_at, record_kind, text, distance FROM measured
+               ORDER BY id, distance, record_kind
            )
            SELECT n.id AS "incident_id!", n.record_kind AS "record_kind!", n.text AS "text!", 1 - n.distance AS "similarity!"
            FROM nearest n
            WHERE 1 - n.distance >= $7
-           ORDER BY n.distance, n.id DESC
+           ORDER BY n.distance, n.created_at DESC, n.id DESC
            LIMIT $8"#,
         &ids,
         &namespaces,
@@ -181,6 +186,7 @@ async fn from_incidents(
         search.except as _,
         search.min_similarity,
         search.max_results,
+        &times,
     )
     .fetch_all(connection)
     .await?)
@@ -250,34 +256,34 @@ async fn expand(
     let filter = &search.filter;
     // Materialised and fenced (OFFSET 0), because the planner would rather walk all incidents or all texts in order than
     // look a few up.
-    let found = filtered!(
+    Ok(filtered!(
         query_as<Candidate>,
         r#"WITH mentioned AS MATERIALIZED (
-               SELECT DISTINCT n.text_id, n.distance, t.record_kind, t.incident_id
+               SELECT n.text_id, n.distance, t.record_kind, t.incident_id
                FROM UNNEST($16::bigint[], $17::double precision[]) AS n (text_id, distance)
                CROSS JOIN LATERAL (
                    SELECT x.record_kind, x.incident_id FROM incident_texts x WHERE x.embedding_id = n.text_id OFFSET 0
                ) t
                WHERE 1 - n.distance >= $19 AND t.incident_id IS DISTINCT FROM $18
-           )
-           SELECT i.id AS "incident_id!", m.record_kind AS "record_kind!", v.text AS "text!", 1 - m.distance AS "similarity!"
-           FROM mentioned m
-           JOIN texts v ON v.id = m.text_id
-           JOIN incidents i ON i.id = m.incident_id"#,
+           ),
+           nearest AS (
+               SELECT DISTINCT ON (i.id) i.id, i.created_at, m.text_id, m.record_kind, m.distance
+               FROM mentioned m
+               JOIN incidents i ON i.id = m.incident_id"#,
         filter,
-        "ORDER BY m.distance, i.created_at DESC, i.id DESC, m.record_kind",
+        "ORDER BY i.id, m.distance, m.record_kind
+           )
+           SELECT n.id AS \"incident_id!\", n.record_kind AS \"record_kind!\", v.text AS \"text!\", 1 - n.distance AS \"similarity!\"
+           FROM nearest n
+           JOIN texts v ON v.id = n.text_id
+           ORDER BY n.distance, n.created_at DESC, n.id DESC
+           LIMIT $20",
         &ids,
         &distances,
         search.except as _,
         search.min_similarity,
+        search.max_results,
     )
     .fetch_all(connection)
-    .await?;
-    let mut seen = HashSet::new();
-    let limit = usize::try_from(search.max_results).unwrap_or(usize::MAX);
-    Ok(found
-        .into_iter()
-        .filter(|candidate| seen.insert(candidate.incident_id))
-        .take(limit)
-        .collect())
+    .await?)
 }

@@ -51,6 +51,7 @@ async fn a_ledger_row_is_neither_changed_nor_deleted() {
         "UPDATE audit_events_y2026m06 SET actor = 'somebody else'",
         "DELETE FROM audit_events_y2026m06",
         "TRUNCATE audit_events_y2026m06",
+        "TRUNCATE audit_events_default",
     ] {
         let error = sqlx::query(statement).execute(store.pool()).await.unwrap_err();
         // restrict_violation, raised by the trigger
@@ -105,13 +106,15 @@ async fn the_reader_role_can_read_the_context_schema_and_do_nothing_else() {
     // And by default every transaction is read-only: a role with the privilege would be refused as well.
     let error = sqlx::query("CREATE TEMPORARY TABLE t (id int)")
         .execute(reader.pool())
-        .await;
+        .await
+        .unwrap_err();
+    // read_only_sql_transaction
+    assert_eq!(code(&error), "25006", "{error}");
     let setting: String = sqlx::query_scalar("SELECT current_setting('default_transaction_read_only')")
         .fetch_one(reader.pool())
         .await
         .unwrap();
     assert_eq!(setting, "on");
-    drop(error);
 }
 
 #[tokio::test]

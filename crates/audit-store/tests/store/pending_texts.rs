@@ -56,8 +56,8 @@ async fn a_pending_text_is_claimed_by_one_worker_and_filled() {
     );
     assert_eq!(pending::count(&store).await.unwrap(), 2);
 
-    let first = pending::claim(&store, &model, 1).await.unwrap();
-    let second = pending::claim(&store, &model, 10).await.unwrap();
+    let first = pending::claim(&store, &model, 0, 1).await.unwrap();
+    let second = pending::claim(&store, &model, 0, 10).await.unwrap();
     assert_eq!(
         first
             .texts
@@ -83,7 +83,10 @@ async fn a_pending_text_is_claimed_by_one_worker_and_filled() {
         Some(vector)
     );
     // The second worker gave its text back.
-    assert_eq!(pending::claim(&store, &model, 10).await.unwrap().texts.len(), 1);
+    assert_eq!(
+        pending::claim(&store, &model, 0, 10).await.unwrap().texts.len(),
+        1
+    );
     assert_eq!(pending::count(&store).await.unwrap(), 1);
 }
 
@@ -94,7 +97,7 @@ async fn a_replay_tells_that_the_vector_is_there_by_now() {
     write_batch(&store, &model, &[record("wf-1", 1, None)])
         .await
         .unwrap();
-    let batch = pending::claim(&store, &model, 10).await.unwrap();
+    let batch = pending::claim(&store, &model, 0, 10).await.unwrap();
     let id = batch.texts[0].id;
     batch
         .fill(vec![(id, vec![0.125; database.model().dimension])])

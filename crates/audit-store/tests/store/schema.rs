@@ -50,6 +50,14 @@ async fn migrates_on(major: Major) {
     migrate(&connect, &options, Database::now()).await.unwrap();
     let store = WriteStore::connect(&connect).await.unwrap();
     store.require_compatible(&options.model).await.unwrap();
+    let number: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::integer / 10000")
+        .fetch_one(store.pool())
+        .await
+        .unwrap();
+    // A server of the tester's own has the version it has.
+    if std::env::var_os(devstack::TEST_DATABASE_VARIABLE).is_none() {
+        assert_eq!(number, if major == Major::V16 { 16 } else { 18 });
+    }
     let version: i32 = sqlx::query_scalar("SELECT contract_version FROM store_properties")
         .fetch_one(store.pool())
         .await
@@ -109,7 +117,7 @@ async fn every_table_view_column_and_function_says_what_it_is() {
            AND obj_description(c.oid, 'pg_class') IS NULL",
     )
     .await;
-    assert_eq!(silent, [String::new(); 0]);
+    assert_eq!(silent, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -124,7 +132,7 @@ async fn every_constraint_of_ours_has_a_name_that_begins_with_its_table() {
            AND (NOT starts_with(k.conname, c.relname) OR k.conname LIKE '%\\_check' OR k.conname LIKE '%\\_key1')",
     )
     .await;
-    assert_eq!(unnamed, [String::new(); 0]);
+    assert_eq!(unnamed, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -138,7 +146,7 @@ async fn partitions_are_made_once_and_a_month_with_rows_in_default_is_left_alone
     // The migration made those around June.
     assert_eq!(
         ensure_partitions(&store, Database::now(), window).await.unwrap(),
-        [String::new(); 0]
+        Vec::<String>::new()
     );
     sqlx::query(
         "INSERT INTO audit_events (record_kind, namespace, name, event_time, phase, correlation_id, actor, payload,

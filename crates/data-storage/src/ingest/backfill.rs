@@ -23,14 +23,16 @@ pub(super) async fn run(store: WriteStore, vectors: EmbeddingCache, interval: Du
     }
 }
 
-/// Fills batch after batch until nothing is left that can be embedded.
+/// One round through all pending texts. A text that cannot be embedded waits for the next round and holds up no other.
 async fn drain(store: &WriteStore, cache: &EmbeddingCache, metrics: &Metrics) -> Result<(), StoreError> {
+    metrics.embeddings_pending.set(pending::count(store).await?);
+    let mut after = 0;
     loop {
-        metrics.embeddings_pending.set(pending::count(store).await?);
-        let batch = pending::claim(store, &cache.embedder().model().name, BATCH).await?;
-        if batch.texts.is_empty() {
-            return Ok(());
-        }
+        let batch = pending::claim(store, &cache.embedder().model().name, after, BATCH).await?;
+        let Some(last) = batch.texts.last() else {
+            break;
+        };
+        after = last.id;
         // Through the cache: a vector that was too late for its write is often there by now.
         let mut vectors = Vec::with_capacity(batch.texts.len());
         for text in &batch.texts {
@@ -39,9 +41,8 @@ async fn drain(store: &WriteStore, cache: &EmbeddingCache, metrics: &Metrics) ->
                 Err(error) => tracing::warn!(text_id = text.id, %error, "a text cannot be embedded"),
             }
         }
-        if vectors.is_empty() {
-            return Ok(());
-        }
         batch.fill(vectors).await?;
     }
+    metrics.embeddings_pending.set(pending::count(store).await?);
+    Ok(())
 }

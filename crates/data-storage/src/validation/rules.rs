@@ -14,7 +14,7 @@ use super::fields::{Fields, Refused};
 pub(crate) const MAX_TEXT_BYTES: usize = 10 * 1024;
 /// Longest identifier that Kubernetes gives no rule for, in characters.
 const MAX_IDENTIFIER_CHARS: usize = 253;
-/// Longest name (RFC 1123 subdomain) and shortest of the long ones in Kubernetes.
+/// Longest name of a custom resource: an RFC 1123 subdomain.
 const MAX_NAME_CHARS: usize = 253;
 /// Longest RFC 1123 label.
 const MAX_LABEL_CHARS: usize = 63;

@@ -2,6 +2,7 @@
 
 use axum::Router;
 use data_storage::{Config, Ingest, Metrics, State, Writers, router, vectors};
+use embedding::Embedder;
 use serde_json::Value;
 use service_kit::Clock;
 use service_kit::boundary::{Boundary, RequestIds, RequestsConfig};
@@ -25,6 +26,11 @@ impl App {
 
     /// A service whose default configuration was changed.
     pub(crate) async fn configured(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_embedder(Database::embedder(), change).await
+    }
+
+    /// A service with another embedder; its model must be the one of the test databases by name and dimension.
+    pub(crate) async fn with_embedder(embedder: Embedder, change: impl FnOnce(&mut Config)) -> Self {
         let database = Database::new("datastorage").await;
         let store = database.store().await;
         let mut config = Config::load(None, []).unwrap();
@@ -40,7 +46,7 @@ impl App {
         };
         let (ingest, writers) = Ingest::start(
             store.clone(),
-            vectors(&store, Database::embedder(), &config.embedding),
+            vectors(&store, embedder, &config.embedding),
             config.embedding.budget,
             config.embedding.backfill_interval,
             config.writer,

@@ -4,6 +4,7 @@
 
 mod app;
 mod errors;
+mod late_vectors;
 mod ordering;
 mod replays;
 mod storing;

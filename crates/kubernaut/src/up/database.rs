@@ -13,6 +13,7 @@ use rand::rngs::OsRng;
 /// A PostgreSQL, and the reader role's password for this run.
 pub(super) struct Database {
     server: Server,
+    reader_role: String,
     reader_password: String,
 }
 
@@ -21,9 +22,20 @@ enum Server {
     Users(String),
 }
 
+/// Fetches PostgreSQL where it is not on this machine, so that starting it downloads nothing.
+pub(super) async fn fetch() -> anyhow::Result<()> {
+    let fetch = || -> anyhow::Result<()> {
+        devstack::fetch_postgres(&devstack::cache_directory()?, Progress::detect())?;
+        Ok(())
+    };
+    tokio::task::spawn_blocking(fetch)
+        .await
+        .context("the download was cut off")?
+}
+
 impl Database {
     /// Starts one in the data directory, unless the user has one.
-    pub(super) async fn open(users: Option<String>, data_dir: &Path) -> anyhow::Result<Self> {
+    pub(super) async fn open(users: Option<String>, data_dir: &Path, schema: &str) -> anyhow::Result<Self> {
         let server = match users {
             Some(url) => Server::Users(url),
             None => {
@@ -43,6 +55,11 @@ impl Database {
                 )
             }
         };
+        // On the user's server the role is one of `up`'s own, because its password changes with every run.
+        let reader_role = match &server {
+            Server::Ours(_) => "kubernaut_reader".to_owned(),
+            Server::Users(_) => format!("{schema}_up_reader"),
+        };
         let mut bytes = [0_u8; 24];
         OsRng
             .try_fill_bytes(&mut bytes)
@@ -50,6 +67,7 @@ impl Database {
         let reader_password = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self {
             server,
+            reader_role,
             reader_password,
         })
     }
@@ -65,30 +83,32 @@ impl Database {
     /// The role that may only read the context schema.
     pub(super) fn reader_url(&self) -> anyhow::Result<String> {
         match &self.server {
-            Server::Ours(postgres) => Ok(postgres.url_as(self.reader_role(), &self.reader_password)),
+            Server::Ours(postgres) => Ok(postgres.url_as(&self.reader_role, &self.reader_password)),
             Server::Users(url) => {
                 let mut url = reqwest::Url::parse(url).context("the database URL cannot be read")?;
                 let changed = url
-                    .set_username(self.reader_role())
+                    .set_username(&self.reader_role)
                     .and_then(|()| url.set_password(Some(&self.reader_password)));
                 anyhow::ensure!(changed.is_ok(), "the database URL has no host");
+                // A user may also stand behind the question mark, where it would go before ours.
+                let others: Vec<(String, String)> = url
+                    .query_pairs()
+                    .filter(|(key, _)| key != "user" && key != "password")
+                    .map(|(key, value)| (key.into_owned(), value.into_owned()))
+                    .collect();
+                url.set_query(None);
+                if !others.is_empty() {
+                    url.query_pairs_mut().extend_pairs(others);
+                }
                 Ok(url.into())
             }
-        }
-    }
-
-    /// On the user's server the role is one of `up`'s own, because its password changes with every run.
-    fn reader_role(&self) -> &'static str {
-        match &self.server {
-            Server::Ours(_) => "kubernaut_reader",
-            Server::Users(_) => "kubernaut_up_reader",
         }
     }
 
     /// How the schema is migrated.
     pub(super) fn migration(&self, model: ModelIdentity, partitions: PartitionWindow) -> MigrateOptions {
         let reader = ReaderRole {
-            name: self.reader_role().to_owned(),
+            name: self.reader_role.clone(),
             password: Some(self.reader_password.clone()),
         };
         MigrateOptions {
@@ -115,6 +135,14 @@ impl Database {
                     format!("{}{port}{}", url.host_str().unwrap_or_default(), url.path())
                 },
             ),
+        }
+    }
+
+    /// Which database it is: the one of the data directory, or the user's.
+    pub(super) fn identity(&self) -> String {
+        match &self.server {
+            Server::Ours(_) => "own".to_owned(),
+            Server::Users(_) => self.describe(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -25,30 +25,47 @@ const VECTORS_TIMEOUT: Duration = Duration::from_secs(120);
 /// Where a load that was cut off is remembered.
 const MARKER: &str = "demo.json";
 
-/// A load that has begun: going on with the same end sends the same records, which are then replays.
-#[derive(Debug, Serialize, Deserialize)]
-struct Begun {
-    end: DateTime<Utc>,
+/// What to load, and where to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Wanted {
+    /// How many incidents.
+    pub(super) incidents: usize,
+    /// The end of the history.
+    pub(super) end: DateTime<Utc>,
+    /// The database it goes to.
+    pub(super) database: String,
 }
 
 /// Loads the history, unless the database has one already.
-pub(super) async fn load(addresses: &Addresses, data_dir: &Path, now: DateTime<Utc>) -> anyhow::Result<()> {
-    let client = Client::builder().build()?;
+///
+/// A load that was cut off goes on with what it wanted: the same records are made up again, and those that arrived are
+/// replays.
+pub(super) async fn load(addresses: &Addresses, data_dir: &Path, wanted: Wanted) -> anyhow::Result<()> {
+    // Never through a proxy: the services are on this machine.
+    let client = Client::builder().no_proxy().build()?;
     let marker = data_dir.join(MARKER);
-    let begun: Option<Begun> = std::fs::read(&marker)
+    let begun = std::fs::read(&marker)
         .ok()
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        .and_then(|bytes| serde_json::from_slice::<Wanted>(&bytes).ok())
+        .filter(|begun| begun.database == wanted.database);
     let incidents = total(&client, addresses.context_api).await?;
-    let end = match begun {
-        Some(begun) => begun.end,
+    let wanted = match begun {
+        Some(begun) => begun,
         None if incidents > 0 => {
             println!("\nThere are {incidents} incidents already; the demo history is not loaded again.");
             return Ok(());
         }
-        None => now.trunc_subsecs(0),
+        None => Wanted {
+            end: wanted.end.trunc_subsecs(0),
+            ..wanted
+        },
     };
-    remember(&marker, &Begun { end })?;
-    let records = tokio::task::spawn_blocking(move || history(&HistoryOptions::new(end)))
+    remember(&marker, &wanted)?;
+    let options = HistoryOptions {
+        incidents: wanted.incidents,
+        ..HistoryOptions::new(wanted.end)
+    };
+    let records = tokio::task::spawn_blocking(move || history(&options))
         .await
         .context("the history was not made up")?;
     let started = Instant::now();
@@ -66,12 +83,12 @@ pub(super) async fn load(addresses: &Addresses, data_dir: &Path, now: DateTime<U
     Ok(())
 }
 
-fn remember(marker: &PathBuf, begun: &Begun) -> anyhow::Result<()> {
+fn remember(marker: &Path, wanted: &Wanted) -> anyhow::Result<()> {
     let write = || -> anyhow::Result<()> {
         if let Some(directory) = marker.parent() {
             std::fs::create_dir_all(directory)?;
         }
-        Ok(std::fs::write(marker, serde_json::to_vec(begun)?)?)
+        Ok(std::fs::write(marker, serde_json::to_vec(wanted)?)?)
     };
     write().with_context(|| format!("{} cannot be written", marker.display()))
 }

@@ -41,7 +41,7 @@ fn up_names_its_options() {
             "--data-dir <DATA_DIR>",
             "Where the data is kept [env: KUBERNAUT_DATA_DIR=]",
             "--database-url <DATABASE_URL>",
-            "Use this PostgreSQL 16+ with pgvector instead of starting one [env: DATABASE_URL]",
+            "Use this PostgreSQL 16+ with pgvector instead of starting one. A password is better given by the variable: other users of this machine can see the command line [env: DATABASE_URL]",
             "--config <CONFIG>",
             "--data-storage-addr <DATA_STORAGE_ADDR>",
             "Address of Data Storage [default: 127.0.0.1:8080]",

@@ -4,6 +4,7 @@
 
 mod crash;
 mod database_crash;
+mod demo;
 mod directory;
 mod help;
 mod ledger;

@@ -184,6 +184,26 @@ async fn without_a_filter_all_texts_are_reached_and_equal_ones_are_newest_first(
 }
 
 #[tokio::test]
+async fn equally_similar_incidents_are_newest_first_with_a_filter_and_without() {
+    let both = Both::new().await;
+    let mut newest_first = Vec::new();
+    // Recorded from the newest to the oldest, so that their ids run the other way.
+    for minute in (0..20).rev() {
+        let body = with(
+            said(&format!("rr-{minute}"), "memory limit exceeded"),
+            json!({"createdAt": format!("2026-06-15T10:{minute:02}:00Z"), "targetNamespace": "shop"}),
+        );
+        newest_first.push(both.incident(&body).await);
+    }
+    let question = json!({"description": "memory limit exceeded", "maxResults": 5});
+    assert_eq!(both.found(&question).await, newest_first[..5]);
+    assert_eq!(
+        both.found(&with(question, json!({"namespace": "shop"}))).await,
+        newest_first[..5]
+    );
+}
+
+#[tokio::test]
 async fn an_incident_asks_for_others_like_itself() {
     let both = Both::new().await;
     let first = both.incident(&said("rr-1", "disk pressure on the machine")).await;
