@@ -1,5 +1,7 @@
 //! The store on a real PostgreSQL.
 
+#![expect(clippy::unwrap_used, reason = "test support: a failure is the test's failure")]
+
 mod batches;
 mod compatibility;
 mod guards;

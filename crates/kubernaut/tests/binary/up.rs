@@ -117,4 +117,7 @@ async fn a_given_database_is_used_and_none_started() {
         .await
         .unwrap();
     assert_eq!(names, ["elsewhere"], "the server goes on, and has it");
+    let role = format!("{}_up_reader", database.schema());
+    let drop = sqlx::AssertSqlSafe(format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+    sqlx::raw_sql(drop).execute(store.pool()).await.unwrap();
 }
