@@ -67,6 +67,18 @@ impl Reader {
                 _ => error.into(),
             }
         })?;
+        let may_do_more = sqlx::query_scalar!(
+            r#"SELECT coalesce(has_schema_privilege(to_regnamespace($1)::oid, 'USAGE'), false) AS "may!""#,
+            self.schema.data()
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        if may_do_more {
+            tracing::warn!(
+                schema = %self.schema,
+                "this role may use the data schema: log in as the reader role that `kubernaut migrate` grants"
+            );
+        }
         let database = ModelIdentity {
             name: contract.model,
             version: contract.model_version,

@@ -1,38 +1,10 @@
 //! A batch is one transaction, and a poisoned record fails alone.
 
 use audit_store::StoreError;
-use audit_store::record::{AiAnalysis, Head, Phase, Record, Timestamp};
 use audit_store::writer::{EmbeddingStatus, NewRecord, RecordText, write_batch, write_isolating};
 use testkit::Database;
 
-fn analysis(name: &str, confidence: f64) -> NewRecord {
-    let record = Record::AiAnalysis(AiAnalysis {
-        head: Head {
-            name: name.into(),
-            namespace: "kubernaut-system".into(),
-            phase: Phase::Completed,
-            message: None,
-            created_at: Timestamp::new(Database::now()),
-            started_at: None,
-            completed_at: None,
-            correlation_id: "c".into(),
-        },
-        remediation_request_ref: "rr-1".into(),
-        signal_type: None,
-        signal_context: None,
-        llm_provider: None,
-        llm_model: None,
-        temperature: None,
-        root_cause: None,
-        confidence: Some(confidence),
-        recommended_action: None,
-        requires_approval: None,
-        investigation_id: None,
-        tokens_used: None,
-        investigation_time_seconds: None,
-    });
-    NewRecord::new(record, "writer".into(), Database::now()).unwrap()
-}
+use crate::records::analysis;
 
 async fn count(store: &audit_store::WriteStore, table: &'static str) -> i64 {
     let query = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));

@@ -1,36 +1,13 @@
 //! What the database itself refuses, whatever the code does.
 
-use audit_store::record::{Head, Phase, Record, Timestamp, Workflow};
-use audit_store::writer::{NewRecord, write_batch};
+use audit_store::writer::write_batch;
 use testkit::Database;
+
+use crate::records::workflow;
 
 async fn one_event(database: &Database) -> audit_store::WriteStore {
     let store = database.store().await;
-    let record = Record::Workflow(Workflow {
-        head: Head {
-            name: "wf-1".into(),
-            namespace: "kubernaut-system".into(),
-            phase: Phase::Pending,
-            message: None,
-            created_at: Timestamp::new(Database::now()),
-            started_at: None,
-            completed_at: None,
-            correlation_id: "c".into(),
-        },
-        remediation_request_ref: "rr-1".into(),
-        ai_analysis_ref: None,
-        workflow_name: "restart".into(),
-        is_auto_approved: None,
-        requires_approval: None,
-        current_step: None,
-        step_count: None,
-        completed_count: None,
-        failed_count: None,
-        skipped_count: None,
-        step_statuses: None,
-    });
-    let record = NewRecord::new(record, "writer".into(), Database::now()).unwrap();
-    write_batch(&store, &database.model().name, &[record])
+    write_batch(&store, &database.model().name, &[workflow("wf-1")])
         .await
         .unwrap();
     store

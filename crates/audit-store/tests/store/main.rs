@@ -6,4 +6,5 @@ mod batches;
 mod compatibility;
 mod guards;
 mod pending_texts;
+mod records;
 mod schema;

@@ -1,35 +1,13 @@
 //! Texts whose vectors come later.
 
 use audit_store::pending;
-use audit_store::record::{Head, Phase, Record, Timestamp, Workflow};
 use audit_store::writer::{EmbeddingStatus, NewRecord, RecordText, write_batch};
 use testkit::Database;
 
+use crate::records::workflow;
+
 fn record(name: &str, byte: u8, vector: Option<Vec<f32>>) -> NewRecord {
-    let record = Record::Workflow(Workflow {
-        head: Head {
-            name: name.into(),
-            namespace: "kubernaut-system".into(),
-            phase: Phase::Pending,
-            message: None,
-            created_at: Timestamp::new(Database::now()),
-            started_at: None,
-            completed_at: None,
-            correlation_id: "c".into(),
-        },
-        remediation_request_ref: "rr-1".into(),
-        ai_analysis_ref: None,
-        workflow_name: "restart".into(),
-        is_auto_approved: None,
-        requires_approval: None,
-        current_step: None,
-        step_count: None,
-        completed_count: None,
-        failed_count: None,
-        skipped_count: None,
-        step_statuses: None,
-    });
-    let mut record = NewRecord::new(record, "writer".into(), Database::now()).unwrap();
+    let mut record = workflow(name);
     record.text = Some(RecordText {
         text: format!("text {byte}"),
         sha256: [byte; 32],
