@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -10,6 +11,8 @@ use nix::unistd::Pid;
 
 /// How long anything may take that is expected to happen.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the last words of a process may take to arrive. Not for ever: a child of its own may hold its outputs.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How often it is looked whether it happened.
 const GLANCE: Duration = Duration::from_millis(10);
 
@@ -40,6 +43,7 @@ pub(crate) fn kubernaut(arguments: &[&str]) -> Command {
 pub(crate) struct Running {
     child: Child,
     said: Arc<Mutex<Vec<String>>>,
+    listeners: [JoinHandle<()>; 2],
 }
 
 impl Running {
@@ -51,9 +55,15 @@ impl Running {
             .spawn()
             .unwrap();
         let said = Arc::default();
-        listen(child.stdout.take().unwrap(), &said);
-        listen(child.stderr.take().unwrap(), &said);
-        Self { child, said }
+        let listeners = [
+            listen(child.stdout.take().unwrap(), &said),
+            listen(child.stderr.take().unwrap(), &said),
+        ];
+        Self {
+            child,
+            said,
+            listeners,
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -70,6 +80,9 @@ impl Running {
         let began = Instant::now();
         loop {
             let ended = self.child.try_wait().unwrap();
+            if ended.is_some() {
+                self.last_words().await;
+            }
             if let Some(found) = self.said.lock().unwrap().iter().find_map(|line| find(line)) {
                 return found;
             }
@@ -88,9 +101,18 @@ impl Running {
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
+                self.last_words().await;
                 return status;
             }
             assert!(began.elapsed() < PATIENCE, "goes on: {}", self.said());
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    /// Waits until everything is heard that a process said before it ended.
+    async fn last_words(&self) {
+        let began = Instant::now();
+        while !self.listeners.iter().all(JoinHandle::is_finished) && began.elapsed() < LAST_WORDS {
             tokio::time::sleep(GLANCE).await;
         }
     }
@@ -128,13 +150,13 @@ impl Drop for Running {
     }
 }
 
-fn listen(output: impl Read + Send + 'static, said: &Arc<Mutex<Vec<String>>>) {
+fn listen(output: impl Read + Send + 'static, said: &Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
     let said = Arc::clone(said);
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
             said.lock().unwrap().push(line);
         }
-    });
+    })
 }
 
 /// Waits until something holds.
