@@ -2,9 +2,9 @@
 //!
 //! The order of one transaction:
 //!
-//! 1. texts that are not there yet, with their vectors ([`texts`]);
-//! 2. the ledger: every new version; a replay finds the row it repeats ([`ledger`]);
-//! 3. the read model, folded in SQL from the ledger rows just made ([`fold`]).
+//! 1. texts that are not there yet, with their vectors (`texts`);
+//! 2. the ledger: every new version; a replay finds the row it repeats (`ledger`);
+//! 3. the read model, folded in SQL from the ledger rows just made (`fold`).
 //!
 //! A transaction touches keys in sorted order, table after table, so that two of them cannot deadlock.
 
