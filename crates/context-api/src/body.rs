@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
+use service_kit::problem::pointer_token;
 use service_kit::{Problem, Violation};
 
 use crate::filter::Broken;
@@ -85,8 +86,11 @@ impl<'a> BodyFields<'a> {
 
     /// Notes a violation of a field that only the handler can see.
     pub(crate) fn refuse(&mut self, name: &str, code: &'static str, detail: impl Into<String>) {
-        self.violations
-            .push(Violation::pointer(format!("/{}", escape(name)), code, detail));
+        self.violations.push(Violation::pointer(
+            format!("/{}", pointer_token(name)),
+            code,
+            detail,
+        ));
     }
 
     /// Notes a violation of the whole body.
@@ -120,11 +124,6 @@ impl<'a> BodyFields<'a> {
             .map_err(|(code, detail)| self.refuse(name, code, detail))
             .ok()
     }
-}
-
-/// Escapes one reference token of a JSON pointer (RFC 6901).
-fn escape(token: &str) -> String {
-    token.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

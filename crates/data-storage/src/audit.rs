@@ -5,12 +5,11 @@ pub(crate) mod execution;
 pub(crate) mod remediation;
 pub(crate) mod workflow;
 
-use audit_store::record::Record;
+use audit_store::record::{Record, Timestamp};
 use audit_store::writer::Receipt;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use service_kit::{Problem, Violation};
@@ -36,7 +35,7 @@ struct Stored {
     /// `stored`, `pending` (the vector follows) or `none` (nothing in the record can be searched by meaning).
     embedding_status: &'static str,
     /// When the version was accepted first.
-    created_at: String,
+    created_at: Timestamp,
     /// Whether the ledger held it already.
     replayed: bool,
 }
@@ -48,10 +47,7 @@ impl From<Receipt> for Stored {
             incident_id: receipt.incident_id,
             embedding_id: receipt.embedding_id,
             embedding_status: receipt.embedding_status.as_str(),
-            created_at: receipt
-                .received_at
-                .with_timezone(&Utc)
-                .to_rfc3339_opts(SecondsFormat::Micros, true),
+            created_at: Timestamp::new(receipt.received_at),
             replayed: receipt.replayed,
         }
     }

@@ -29,7 +29,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 /// The incidents of the default history.
-const DEFAULT_INCIDENTS: usize = 2_400;
+pub const DEFAULT_INCIDENTS: usize = 2_400;
 /// The days of the default history: one quarter, so that trends have something to show.
 const DEFAULT_DAYS: u32 = 90;
 /// The seed of the default history.

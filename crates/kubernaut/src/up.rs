@@ -51,7 +51,7 @@ pub(crate) struct Options {
     #[arg(long)]
     demo: bool,
     /// Incidents of the demo history.
-    #[arg(long, requires = "demo", default_value_t = 2_400)]
+    #[arg(long, requires = "demo", default_value_t = demo_history::DEFAULT_INCIDENTS)]
     demo_incidents: usize,
     /// Show the services' log.
     #[arg(long, short)]

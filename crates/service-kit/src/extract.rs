@@ -12,6 +12,7 @@ mod query;
 pub use self::{
     body::{BodyBytes, BodyLimits},
     json::JsonObject,
+    parameter::{parse_seconds, parse_timestamp},
     path::PathParameters,
     query::QueryParameters,
 };

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 pub use self::{
     kind::{PROBLEM_BASE_URI, ProblemKind},
-    violation::{Location, Violation},
+    violation::{Location, Violation, pointer_token},
 };
 
 /// The media type of every error body.

@@ -22,6 +22,7 @@ pub struct EventRef {
 }
 
 /// What the ledger says of one record of a batch.
+#[derive(Clone, Copy)]
 pub(super) struct Appended {
     pub(super) event: EventRef,
     pub(super) embedding_id: Option<i64>,
@@ -170,11 +171,8 @@ pub(super) async fn append(
                 StoreError::Inconsistent("the ledger neither took nor holds a record".to_owned())
             })?;
             Ok(Appended {
-                event: row.event,
-                embedding_id: row.embedding_id,
-                embedding_status: row.embedding_status,
-                received_at: row.received_at,
                 replayed: !created,
+                ..*row
             })
         })
         .collect()

@@ -1,28 +1,28 @@
 //! A point in time, given as such or as a duration back from now.
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use service_kit::extract::{parse_seconds, parse_timestamp};
 
 use super::Broken;
 
 /// The farthest that a duration reaches back, in days: ten years.
 const MAX_DAYS_BACK: i64 = 3_650;
 
-/// Digits after the second that the database keeps.
-const MICROSECOND_DIGITS: u16 = 6;
-
 /// An RFC 3339 time, cut to microseconds, or a whole number with `s`, `m`, `h`, `d` or `w`.
 pub(super) fn parse(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Broken> {
-    if let Some(time) = timestamp(text) {
+    if let Some(time) = parse_timestamp(text) {
         return Ok(time);
     }
-    let Some(seconds) = seconds_back(text) else {
+    let Some(seconds) = parse_seconds(text) else {
         return Err((
             "not-a-time",
             "must be an RFC 3339 time such as `2026-01-31T12:00:00Z`, or a duration back from now such as `24h` or `7d`"
                 .to_owned(),
         ));
     };
-    TimeDelta::try_seconds(seconds)
+    i64::try_from(seconds)
+        .ok()
+        .and_then(TimeDelta::try_seconds)
         .filter(|back| *back <= TimeDelta::days(MAX_DAYS_BACK))
         .and_then(|back| now.checked_sub_signed(back))
         .ok_or_else(|| {
@@ -31,35 +31,6 @@ pub(super) fn parse(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Bro
                 format!("must reach back at most `{MAX_DAYS_BACK}d`"),
             )
         })
-}
-
-fn timestamp(text: &str) -> Option<DateTime<Utc>> {
-    // An unescaped `+` of an offset arrives as a space in a query string.
-    let restored = match text.len().checked_sub("+00:00".len()) {
-        Some(sign) if text.as_bytes()[sign] == b' ' => format!("{}+{}", &text[..sign], &text[sign + 1..]),
-        _ => text.to_owned(),
-    };
-    DateTime::parse_from_rfc3339(&restored)
-        .ok()
-        .map(|time| time.with_timezone(&Utc).trunc_subsecs(MICROSECOND_DIGITS))
-}
-
-/// `None` if it is no duration; what does not fit is the largest number, which is out of any range.
-fn seconds_back(text: &str) -> Option<i64> {
-    let unit = text.chars().next_back()?;
-    let seconds: i64 = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        'w' => 604_800,
-        _ => return None,
-    };
-    let count = &text[..text.len() - unit.len_utf8()];
-    if count.is_empty() || !count.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    Some(count.parse().unwrap_or(i64::MAX).saturating_mul(seconds))
 }
 
 #[cfg(test)]

@@ -43,6 +43,8 @@ async fn drain(store: &WriteStore, cache: &EmbeddingCache, metrics: &Metrics) ->
         }
         batch.fill(vectors).await?;
     }
-    metrics.embeddings_pending.set(pending::count(store).await?);
+    if after > 0 {
+        metrics.embeddings_pending.set(pending::count(store).await?);
+    }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 use service_kit::Violation;
+use service_kit::problem::pointer_token;
 
 /// Why a value is refused: a static code and a sentence that continues "the field …".
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,7 @@ impl Refused {
 
     /// The same refusal, of something inside the field.
     pub(crate) fn within(mut self, token: &str) -> Self {
-        self.within = format!("/{}{}", escape(token), self.within);
+        self.within = format!("/{}{}", pointer_token(token), self.within);
         self
     }
 }
@@ -38,11 +39,6 @@ impl IntoIterator for Refused {
     fn into_iter(self) -> Self::IntoIter {
         std::iter::once(self)
     }
-}
-
-/// Escapes one reference token of a JSON pointer (RFC 6901).
-fn escape(token: &str) -> String {
-    token.replace('~', "~0").replace('/', "~1")
 }
 
 /// The fields of an object that have not been taken yet, and the violations found so far.
@@ -125,7 +121,7 @@ impl<'a> Fields<'a> {
 
     /// Reports a violation of a field.
     pub(crate) fn refuse(&mut self, name: &str, refused: Refused) {
-        let pointer = format!("{}/{}{}", self.pointer, escape(name), refused.within);
+        let pointer = format!("{}/{}{}", self.pointer, pointer_token(name), refused.within);
         self.violations
             .push(Violation::pointer(pointer, refused.code, refused.detail));
     }
@@ -139,7 +135,7 @@ impl<'a> Fields<'a> {
     pub(crate) fn finish(mut self) -> Vec<Violation> {
         for name in self.object.keys() {
             if !self.taken.contains(name.as_str()) {
-                let pointer = format!("{}/{}", self.pointer, escape(name));
+                let pointer = format!("{}/{}", self.pointer, pointer_token(name));
                 self.violations.push(Violation::pointer(
                     pointer,
                     "unknown-field",

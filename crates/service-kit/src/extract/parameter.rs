@@ -74,8 +74,8 @@ pub(super) fn choice<T: Clone>(value: &str, options: &[(&str, T)]) -> Result<T, 
         })
 }
 
-/// An RFC 3339 time, cut to microseconds.
-pub(super) fn timestamp(value: &str) -> Result<DateTime<Utc>, Broken> {
+/// An RFC 3339 time as it arrives in a query string, cut to microseconds; `None` if it is none.
+pub fn parse_timestamp(value: &str) -> Option<DateTime<Utc>> {
     // An unescaped `+` of an offset arrives as a space.
     let restored = match value.len().checked_sub("+00:00".len()) {
         Some(offset) if value.as_bytes()[offset] == b' ' => {
@@ -84,35 +84,43 @@ pub(super) fn timestamp(value: &str) -> Result<DateTime<Utc>, Broken> {
         _ => value.to_owned(),
     };
     DateTime::parse_from_rfc3339(&restored)
+        .ok()
         .map(|time| time.with_timezone(&Utc).trunc_subsecs(6))
-        .map_err(|_| {
-            (
-                "not-a-timestamp",
-                "must be an RFC 3339 time such as `2026-01-31T12:00:00Z`".to_owned(),
-            )
-        })
+}
+
+/// The seconds of a whole number and a unit: `90s`, `30m`, `24h`, `7d`, `2w`; `None` if it is no duration.
+///
+/// What does not fit 64 bits is the largest number, which is out of any range.
+pub fn parse_seconds(value: &str) -> Option<u64> {
+    let unit = value.chars().next_back()?;
+    let seconds: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        'w' => 604_800,
+        _ => return None,
+    };
+    let count = &value[..value.len() - unit.len_utf8()];
+    if count.is_empty() || !count.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some(count.parse().unwrap_or(u64::MAX).saturating_mul(seconds))
+}
+
+/// An RFC 3339 time, cut to microseconds.
+pub(super) fn timestamp(value: &str) -> Result<DateTime<Utc>, Broken> {
+    parse_timestamp(value).ok_or_else(|| {
+        (
+            "not-a-timestamp",
+            "must be an RFC 3339 time such as `2026-01-31T12:00:00Z`".to_owned(),
+        )
+    })
 }
 
 /// A whole number and a unit: `90s`, `30m`, `24h`, `7d`, `2w`.
 pub(super) fn duration(value: &str, range: &RangeInclusive<Duration>) -> Result<Duration, Broken> {
-    let seconds = || {
-        let unit = value.chars().next_back()?;
-        let seconds: u64 = match unit {
-            's' => 1,
-            'm' => 60,
-            'h' => 3_600,
-            'd' => 86_400,
-            'w' => 604_800,
-            _ => return None,
-        };
-        let count = &value[..value.len() - unit.len_utf8()];
-        if count.is_empty() || !count.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        // What does not fit 64 bits is out of any range.
-        Some(count.parse().unwrap_or(u64::MAX).saturating_mul(seconds))
-    };
-    let Some(seconds) = seconds() else {
+    let Some(seconds) = parse_seconds(value) else {
         return Err((
             "not-a-duration",
             "must be a whole number followed by `s`, `m`, `h`, `d` or `w`, such as `24h`".to_owned(),

@@ -26,6 +26,11 @@ pub enum Location {
     Header(String),
 }
 
+/// One reference token of a JSON pointer, escaped (RFC 6901, section 3).
+pub fn pointer_token(token: &str) -> String {
+    token.replace('~', "~0").replace('/', "~1")
+}
+
 impl Violation {
     /// A violation in the body.
     pub fn pointer(pointer: impl Into<String>, code: &'static str, detail: impl Into<String>) -> Self {
