@@ -1,0 +1,1 @@
+//! Text and JSON in, the same without secrets out.
