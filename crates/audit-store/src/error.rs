@@ -23,6 +23,9 @@ pub enum StoreError {
         #[source]
         source: sqlx::Error,
     },
+    /// The idempotency key of the request stands for another request.
+    #[error("the idempotency key stands for another request")]
+    KeyReused,
     /// The database holds something the code does not expect: a bug in one of the two.
     #[error("the database is inconsistent: {0}")]
     Inconsistent(String),

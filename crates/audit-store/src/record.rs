@@ -11,7 +11,7 @@ mod vocabulary;
 mod workflow;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 pub use ai_analysis::AiAnalysis;
@@ -22,7 +22,7 @@ pub use vocabulary::{Environment, Phase, Priority, RecordKind, Severity, SignalT
 pub use workflow::{StepStatus, Workflow};
 
 /// What the records of all kinds have in common.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Head {
     /// Name of the recorded custom resource.
@@ -71,6 +71,12 @@ impl Serialize for Timestamp {
     }
 }
 
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        DateTime::<Utc>::deserialize(deserializer).map(Self::new)
+    }
+}
+
 /// A validated record of any kind.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
@@ -106,6 +112,19 @@ impl Record {
             Self::Workflow(record) => &record.head,
             Self::Execution(record) => &record.head,
         }
+    }
+
+    /// The record that has this payload. The payload is taken to be valid, since a record's was.
+    ///
+    /// # Errors
+    /// `serde_json`'s error where it is the payload of no record of this kind.
+    pub fn from_payload(kind: RecordKind, payload: serde_json::Value) -> Result<Self, serde_json::Error> {
+        Ok(match kind {
+            RecordKind::Remediation => Self::Remediation(serde_json::from_value(payload)?),
+            RecordKind::AiAnalysis => Self::AiAnalysis(serde_json::from_value(payload)?),
+            RecordKind::Workflow => Self::Workflow(serde_json::from_value(payload)?),
+            RecordKind::Execution => Self::Execution(serde_json::from_value(payload)?),
+        })
     }
 
     /// The ledger's payload and its SHA-256.

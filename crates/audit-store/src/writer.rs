@@ -2,13 +2,15 @@
 //!
 //! The order of one transaction:
 //!
-//! 1. texts that are not there yet, with their vectors (`texts`);
-//! 2. the ledger: every new version; a replay finds the row it repeats (`ledger`);
-//! 3. the read model, folded in SQL from the ledger rows just made (`fold`).
+//! 1. the idempotency keys of the requests (`keys`);
+//! 2. texts that are not there yet, with their vectors (`texts`);
+//! 3. the ledger: every new version; a replay finds the row it repeats (`ledger`);
+//! 4. the read model, folded in SQL from the ledger rows just made (`fold`).
 //!
 //! A transaction touches keys in sorted order, table after table, so that two of them cannot deadlock.
 
 mod fold;
+mod keys;
 mod ledger;
 mod texts;
 
@@ -21,6 +23,7 @@ use sqlx::{Connection, PgConnection};
 use crate::record::{Record, RecordKind};
 use crate::{StoreError, WriteStore};
 
+pub use keys::{IdempotencyKey, remove_expired as remove_expired_keys};
 pub use ledger::EventRef;
 
 /// A validated record on its way into the store.
@@ -115,20 +118,65 @@ impl EmbeddingStatus {
     }
 }
 
+/// Records that are stored together or not at all.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// The records, in the order of their receipts.
+    pub records: Vec<NewRecord>,
+    /// The key of the request they came with.
+    pub key: Option<IdempotencyKey>,
+}
+
 /// Writes records in one transaction, answering each in its place.
 ///
 /// # Errors
-/// [`StoreError`] for the batch as a whole; then nothing of it is stored. Only after [`StoreError::Unavailable`] is
-/// that not certain: the answer to the COMMIT may have been lost. Writing the batch again finds out, as replays.
+/// [`StoreError`] for the records as a whole; then nothing of them is stored. Only after [`StoreError::Unavailable`] is
+/// that not certain: the answer to the COMMIT may have been lost. Writing the same again finds out, as replays.
 pub async fn write_batch(
     store: &WriteStore,
     model: &str,
     records: &[NewRecord],
 ) -> Result<Vec<Receipt>, StoreError> {
+    let group = Group {
+        records: records.to_vec(),
+        key: None,
+    };
+    let mut results = write_together(store, model, &[group]).await?;
+    results.pop().unwrap_or(Ok(Vec::new()))
+}
+
+/// Writes groups, answering each in its place, in one transaction if the database takes them all.
+///
+/// A transaction that the database refuses is halved until the culprit is alone: `log2(n)` transactions more for one
+/// bad group among n. Errors that are not about the data fail all groups.
+pub async fn write_groups(
+    store: &WriteStore,
+    model: &str,
+    groups: &[Group],
+) -> Vec<Result<Vec<Receipt>, StoreError>> {
+    match write_together(store, model, groups).await {
+        Ok(results) => results,
+        Err(error @ StoreError::Rejected { .. }) if groups.len() == 1 => vec![Err(error)],
+        Err(StoreError::Rejected { .. }) => {
+            let (left, right) = groups.split_at(groups.len() / 2);
+            let mut results = Box::pin(write_groups(store, model, left)).await;
+            results.extend(Box::pin(write_groups(store, model, right)).await);
+            results
+        }
+        Err(error) => shared(error, groups.len()),
+    }
+}
+
+/// One transaction. The inner errors are of groups that it left out; the others are committed.
+async fn write_together(
+    store: &WriteStore,
+    model: &str,
+    groups: &[Group],
+) -> Result<Vec<Result<Vec<Receipt>, StoreError>>, StoreError> {
     let mut connection = store.pool().acquire().await?;
     match tokio::time::timeout(
         store.batch_timeout(),
-        in_transaction(&mut connection, model, records),
+        in_transaction(&mut connection, model, groups),
     )
     .await
     {
@@ -147,21 +195,47 @@ pub async fn write_batch(
 async fn in_transaction(
     connection: &mut PgConnection,
     model: &str,
-    records: &[NewRecord],
-) -> Result<Vec<Receipt>, StoreError> {
+    groups: &[Group],
+) -> Result<Vec<Result<Vec<Receipt>, StoreError>>, StoreError> {
     let mut transaction = connection.begin().await?;
-    let texts = texts::insert(&mut transaction, model, records).await?;
-    let events = ledger::append(&mut transaction, records, &texts).await?;
+    let may_go_on = keys::take(&mut transaction, groups).await?;
+    let records: Vec<&NewRecord> = groups
+        .iter()
+        .zip(&may_go_on)
+        .filter(|(_, may_go_on)| **may_go_on)
+        .flat_map(|(group, _)| &group.records)
+        .collect();
+    let mut receipts = write_records(&mut transaction, model, &records).await?.into_iter();
+    transaction.commit().await?;
+    Ok(groups
+        .iter()
+        .zip(may_go_on)
+        .map(|(group, may_go_on)| {
+            if may_go_on {
+                Ok(receipts.by_ref().take(group.records.len()).collect())
+            } else {
+                Err(StoreError::KeyReused)
+            }
+        })
+        .collect())
+}
+
+async fn write_records(
+    connection: &mut PgConnection,
+    model: &str,
+    records: &[&NewRecord],
+) -> Result<Vec<Receipt>, StoreError> {
+    let texts = texts::insert(connection, model, records).await?;
+    let events = ledger::append(connection, records, &texts).await?;
     let new: Vec<EventRef> = events
         .iter()
         .filter(|event| !event.replayed)
         .map(|event| event.event)
         .collect();
     if !new.is_empty() {
-        fold_events(&mut transaction, records, &events, &new).await?;
+        fold_events(connection, records, &events, &new).await?;
     }
-    let incidents = ledger::incident_ids(&mut transaction, records).await?;
-    transaction.commit().await?;
+    let incidents = ledger::incident_ids(connection, records).await?;
     Ok(events
         .into_iter()
         .zip(incidents)
@@ -179,7 +253,7 @@ async fn in_transaction(
 /// Brings the read model up to the new ledger rows; a kind that is not among them costs nothing.
 async fn fold_events(
     connection: &mut PgConnection,
-    records: &[NewRecord],
+    records: &[&NewRecord],
     events: &[ledger::Appended],
     new: &[EventRef],
 ) -> Result<(), StoreError> {
@@ -209,34 +283,13 @@ async fn fold_events(
     Ok(())
 }
 
-/// Writes records like [`write_batch`], but lets one that the database refuses fail alone.
-///
-/// A refused batch is halved until the culprit is found: `log2(n)` transactions more for one bad record among n.
-/// Errors that are not about the data fail the whole batch.
-pub async fn write_isolating(
-    store: &WriteStore,
-    model: &str,
-    records: &[NewRecord],
-) -> Vec<Result<Receipt, StoreError>> {
-    match write_batch(store, model, records).await {
-        Ok(receipts) => receipts.into_iter().map(Ok).collect(),
-        Err(error @ StoreError::Rejected { .. }) if records.len() == 1 => vec![Err(error)],
-        Err(StoreError::Rejected { .. }) => {
-            let (left, right) = records.split_at(records.len() / 2);
-            let mut results = Box::pin(write_isolating(store, model, left)).await;
-            results.extend(Box::pin(write_isolating(store, model, right)).await);
-            results
-        }
-        Err(error) => shared(error, records.len()),
-    }
-}
-
-/// The same error for each record of a batch.
-fn shared(error: StoreError, count: usize) -> Vec<Result<Receipt, StoreError>> {
+/// The same error for each group of a transaction.
+fn shared(error: StoreError, count: usize) -> Vec<Result<Vec<Receipt>, StoreError>> {
     let again = |error: &StoreError| match error {
         StoreError::Contention(_) => StoreError::Contention(sqlx::Error::Protocol(error.to_string())),
         StoreError::Timeout(_) => StoreError::Timeout(sqlx::Error::Protocol(error.to_string())),
         StoreError::Inconsistent(what) => StoreError::Inconsistent(what.clone()),
+        StoreError::KeyReused => StoreError::KeyReused,
         StoreError::Driver(cause) => StoreError::Driver(sqlx::Error::Protocol(cause.to_string())),
         StoreError::Unavailable(cause) | StoreError::Rejected { source: cause, .. } => {
             StoreError::Unavailable(sqlx::Error::Protocol(cause.to_string()))

@@ -1,25 +1,30 @@
-//! The write path behind the handlers: embed within the budget, hand over to a writer task, await the commit.
+//! The write path behind the handlers: make room, embed within the budget, hand over to a writer task, await the commit.
 //!
 //! No request owns a transaction. A client that hangs up drops only its wait for the answer; the record goes its way.
 
 mod backfill;
+mod capacity;
 mod text;
 mod writer_task;
 
 use std::time::{Duration, Instant};
 
-use audit_store::record::Record;
-use audit_store::writer::{NewRecord, Receipt, RecordText};
+use audit_store::record::{Record, RecordKind};
+use audit_store::writer::{Group, IdempotencyKey, NewRecord, Receipt, RecordText};
 use audit_store::{StoreError, WriteStore};
 use chrono::{DateTime, Utc};
 use embedding::{EmbeddingCache, text_sha256};
-use service_kit::{Problem, ProblemKind};
+use futures::future::join_all;
+use service_kit::problem::ProblemKind;
+use service_kit::{Problem, Violation};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::config::WriterConfig;
+use crate::idempotency::KEY_REUSED;
 use crate::metrics::{Metrics, WriteResult};
+use capacity::Capacity;
 use writer_task::{Job, WriterTask};
 
 /// How long a client waits before it tries again what the queue had no room for.
@@ -31,6 +36,7 @@ const UNAVAILABLE_RETRY_AFTER: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Ingest {
     queue: mpsc::Sender<Job>,
+    capacity: Capacity,
     vectors: EmbeddingCache,
     budget: Duration,
     metrics: Metrics,
@@ -40,6 +46,19 @@ pub struct Ingest {
 pub struct Writers {
     tasks: JoinSet<()>,
     backfill: tokio::task::JoinHandle<()>,
+}
+
+/// Records that are stored together or not at all, on their way in.
+#[derive(Debug)]
+pub struct Submission {
+    /// The records.
+    pub records: Vec<Record>,
+    /// Identity of the caller.
+    pub actor: String,
+    /// When they came.
+    pub received_at: DateTime<Utc>,
+    /// The key of their request.
+    pub key: Option<IdempotencyKey>,
 }
 
 impl Ingest {
@@ -53,6 +72,8 @@ impl Ingest {
         config: WriterConfig,
         metrics: Metrics,
     ) -> (Self, Writers) {
+        let capacity = Capacity::new(config.queue, config.queue_bytes, metrics.queue_depth.clone());
+        // Each job has room of at least one record, so the channel is never the narrower of the two.
         let (queue, receiver) = mpsc::channel(config.queue.max(1));
         let tasks = WriterTask::spawn_all(&store, &vectors, receiver, config, &metrics);
         let backfill = tokio::spawn(backfill::run(
@@ -64,6 +85,7 @@ impl Ingest {
         (
             Self {
                 queue,
+                capacity,
                 vectors,
                 budget,
                 metrics,
@@ -72,53 +94,74 @@ impl Ingest {
         )
     }
 
-    /// Stores a record, and answers once it is committed.
+    /// Stores records, all or none, and answers once they are committed.
     ///
     /// # Errors
-    /// A 503 problem where the queue is full or the database is away, 422 where the database refuses the record, 500
-    /// for anything unexpected.
-    pub async fn store(
-        &self,
-        record: Record,
-        actor: String,
-        received_at: DateTime<Utc>,
-    ) -> Result<Receipt, Problem> {
-        let kind = record.kind();
-        let text = self.text(&record).await;
-        let mut new = NewRecord::new(record, actor, received_at).map_err(Problem::internal)?;
-        new.text = text;
+    /// A 503 problem where there is no room or the database is away, 422 where the key stands for another request or
+    /// the database refuses a record, 500 for anything unexpected.
+    pub async fn store(&self, submission: Submission) -> Result<Vec<Receipt>, Problem> {
+        let Submission {
+            records,
+            actor,
+            received_at,
+            key,
+        } = submission;
+        let kinds: Vec<RecordKind> = records.iter().map(Record::kind).collect();
+        let mut records = records
+            .into_iter()
+            .map(|record| NewRecord::new(record, actor.clone(), received_at))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(Problem::internal)?;
+        let bytes = records.iter().map(NewRecord::size).sum();
+        let Some(reserved) = self.capacity.reserve(records.len(), bytes) else {
+            self.count(&kinds, WriteResult::QueueFull);
+            return Err(Problem::unavailable(
+                "The write queue is full.",
+                QUEUE_FULL_RETRY_AFTER,
+            ));
+        };
+        let texts = join_all(records.iter().map(|record| self.text(record.record()))).await;
+        for (record, text) in records.iter_mut().zip(texts) {
+            record.text = text;
+        }
         let (reply, answer) = oneshot::channel();
         let job = Job {
-            record: new,
+            group: Group { records, key },
             queued: Instant::now(),
             reply,
+            reserved,
         };
         match self.queue.try_send(job) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
-                self.metrics.count_write(kind, WriteResult::QueueFull);
+                self.count(&kinds, WriteResult::QueueFull);
                 return Err(Problem::unavailable(
                     "The write queue is full.",
                     QUEUE_FULL_RETRY_AFTER,
                 ));
             }
             Err(TrySendError::Closed(_)) => {
-                self.metrics.count_write(kind, WriteResult::Failed);
+                self.count(&kinds, WriteResult::Failed);
                 return Err(Problem::unavailable(
                     "The writer has stopped.",
                     UNAVAILABLE_RETRY_AFTER,
                 ));
             }
         }
-        self.metrics.queue_depth.inc();
         match answer.await {
-            Ok(Ok(receipt)) => Ok(receipt),
+            Ok(Ok(receipts)) => Ok(receipts),
             Ok(Err(error)) => Err(problem(error)),
             // The writer is gone before it answered: the record may or may not be stored, and a retry finds out.
             Err(_) => Err(Problem::unavailable(
                 "The service is stopping.",
                 UNAVAILABLE_RETRY_AFTER,
             )),
+        }
+    }
+
+    fn count(&self, kinds: &[RecordKind], result: WriteResult) {
+        for kind in kinds {
+            self.metrics.count_write(*kind, result);
         }
     }
 
@@ -170,6 +213,13 @@ fn problem(error: StoreError) -> Problem {
         StoreError::Rejected { .. } => Problem::new(ProblemKind::UNPROCESSABLE)
             .with_detail("The database refused the record.")
             .with_cause(error),
+        StoreError::KeyReused => Problem::new(KEY_REUSED)
+            .with_detail("The key was given with another request before.")
+            .with_violations([Violation::header(
+                "Idempotency-Key",
+                "reused",
+                "must name one request only",
+            )]),
         StoreError::Inconsistent(_) | StoreError::Driver(_) => Problem::internal(error),
     }
 }

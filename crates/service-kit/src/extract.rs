@@ -11,7 +11,7 @@ mod query;
 
 pub use self::{
     body::{BodyBytes, BodyLimits},
-    json::JsonObject,
+    json::{JsonObject, media_type, parse_json},
     parameter::{parse_seconds, parse_timestamp},
     path::PathParameters,
     query::QueryParameters,

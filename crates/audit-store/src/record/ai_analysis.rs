@@ -1,12 +1,12 @@
 //! An AI analysis: why it happened, and what should be done.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Head, SignalType};
 
 /// An AI analysis: why it happened, and what should be done.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AiAnalysis {
     /// What all kinds have.

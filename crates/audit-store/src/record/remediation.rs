@@ -1,13 +1,13 @@
 //! A remediation request: what happened to which resource, and what is being done about it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 use super::{Environment, Head, Priority, Severity, SignalType};
 
 /// A remediation request: what happened to which resource, and what is being done about it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Remediation {
     /// What all kinds have.

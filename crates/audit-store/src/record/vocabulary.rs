@@ -1,9 +1,9 @@
 //! The closed vocabularies of records, spelled as on the wire.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The kinds of record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RecordKind {
     /// A remediation request.
     #[serde(rename = "remediation")]
@@ -47,7 +47,7 @@ impl RecordKind {
 }
 
 /// Phase of a custom resource, in the order it moves through them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Phase {
     /// Seen, not started.
     Pending,
@@ -82,7 +82,7 @@ impl Phase {
 }
 
 /// Phase of one step of a workflow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum StepPhase {
     /// Not started.
     Pending,
@@ -126,7 +126,7 @@ impl StepPhase {
 }
 
 /// Where a signal came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SignalType {
     /// An alert of Prometheus.
     #[serde(rename = "prometheus")]
@@ -157,7 +157,7 @@ impl SignalType {
 }
 
 /// Severity of a signal, highest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Severity {
     /// Needs action now.
     #[serde(rename = "critical")]
@@ -211,7 +211,7 @@ impl Severity {
 }
 
 /// Environment of a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Environment {
     /// Production.
     #[serde(rename = "production")]
@@ -250,7 +250,7 @@ impl Environment {
 }
 
 /// Priority of a remediation, highest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Priority {
     /// Highest.
     P0,

@@ -1,11 +1,11 @@
 //! A workflow execution: the steps taken for a remediation.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Head, StepPhase, Timestamp};
 
 /// A workflow execution: the steps taken for a remediation.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Workflow {
     /// What all kinds have.
@@ -45,7 +45,7 @@ pub struct Workflow {
 }
 
 /// State of one step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StepStatus {
     /// Name of the step.

@@ -68,7 +68,7 @@ impl KeyColumns {
 /// Appends the versions the ledger does not hold, and finds those it does. Answers each record in its place.
 pub(super) async fn append(
     connection: &mut PgConnection,
-    records: &[NewRecord],
+    records: &[&NewRecord],
     texts: &HashMap<[u8; 32], StoredText>,
 ) -> Result<Vec<Appended>, StoreError> {
     let text_of = |record: &NewRecord| {
@@ -234,7 +234,7 @@ async fn find(
 /// The incident of each remediation of the batch, in its place; `None` for the other kinds.
 pub(super) async fn incident_ids(
     connection: &mut PgConnection,
-    records: &[NewRecord],
+    records: &[&NewRecord],
 ) -> Result<Vec<Option<i64>>, StoreError> {
     let remediations: Vec<_> = records
         .iter()

@@ -30,7 +30,7 @@ struct NewText<'a> {
 pub(super) async fn insert(
     connection: &mut PgConnection,
     model: &str,
-    records: &[NewRecord],
+    records: &[&NewRecord],
 ) -> Result<HashMap<[u8; 32], StoredText>, StoreError> {
     // Sorted by key, and each key once. A vector of any of the records serves all of them.
     let mut distinct: BTreeMap<[u8; 32], NewText<'_>> = BTreeMap::new();

@@ -28,7 +28,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        require_json(request.headers())?;
+        media_type(request.headers(), &["application/json"])?;
         let BodyBytes(bytes) = BodyBytes::from_request(request, state).await?;
         Self::parse(&bytes)
     }
@@ -41,37 +41,51 @@ impl JsonObject {
     ///
     /// The two 400s above.
     pub fn parse(text: &[u8]) -> Result<Self, Problem> {
-        match serde_json::from_slice(text) {
-            Ok(StrictValue(Value::Object(object))) => Ok(Self(object)),
-            Ok(StrictValue(_)) => Err(Problem::validation([Violation::pointer(
+        match parse_json(text)? {
+            Value::Object(object) => Ok(Self(object)),
+            _ => Err(Problem::validation([Violation::pointer(
                 "",
                 "type",
                 "must be a JSON object",
             )])),
-            Err(error) => Err(Problem::new(ProblemKind::MALFORMED_JSON).with_detail(error.to_string())),
         }
     }
 }
 
-fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let is_json = headers
+/// Reads a JSON value of any type, as strictly as [`JsonObject`].
+///
+/// # Errors
+///
+/// 400 `malformed-json`, with line and column.
+pub fn parse_json(text: &[u8]) -> Result<Value, Problem> {
+    serde_json::from_slice(text)
+        .map(|StrictValue(value)| value)
+        .map_err(|error| Problem::new(ProblemKind::MALFORMED_JSON).with_detail(error.to_string()))
+}
+
+/// Which of the accepted media types a body is sent as; its charset, if it names one, must be UTF-8.
+///
+/// # Errors
+///
+/// 415 with a list of the accepted ones.
+pub fn media_type(headers: &HeaderMap, accepted: &[&'static str]) -> Result<&'static str, Problem> {
+    headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| {
+        .and_then(|value| {
             let mut parts = value.split(';').map(str::trim);
+            let essence = parts.next()?;
             parts
-                .next()
-                .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
-                && parts
-                    .filter(|parameter| !parameter.is_empty())
-                    .all(is_utf8_charset)
-        });
-    if is_json {
-        Ok(())
-    } else {
-        Err(Problem::new(ProblemKind::UNSUPPORTED_MEDIA_TYPE)
-            .with_detail("The body must be sent as `Content-Type: application/json`, in UTF-8."))
-    }
+                .filter(|parameter| !parameter.is_empty())
+                .all(is_utf8_charset)
+                .then(|| accepted.iter().copied().find(|known| essence.eq_ignore_ascii_case(known)))?
+        })
+        .ok_or_else(|| {
+            Problem::new(ProblemKind::UNSUPPORTED_MEDIA_TYPE).with_detail(format!(
+                "The body must be sent as `Content-Type: {}`, in UTF-8.",
+                accepted.join("` or `")
+            ))
+        })
 }
 
 fn is_utf8_charset(parameter: &str) -> bool {
@@ -225,11 +239,8 @@ mod tests {
     #[test]
     fn only_json_in_utf_8_is_a_json_body() {
         let accepts = |value: &'static str| {
-            require_json(&HeaderMap::from_iter([(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static(value),
-            )]))
-            .is_ok()
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]);
+            media_type(&headers, &["application/json"]).is_ok()
         };
         let accepted = [
             "application/json",
@@ -247,6 +258,6 @@ mod tests {
         ];
         assert_eq!(accepted.map(accepts), [true; 4]);
         assert_eq!(refused.map(accepts), [false; 6]);
-        assert!(require_json(&HeaderMap::new()).is_err());
+        assert!(media_type(&HeaderMap::new(), &["application/json"]).is_err());
     }
 }
