@@ -32,6 +32,7 @@ pub struct NewRecord {
     record: Record,
     payload: Value,
     payload_sha256: [u8; 32],
+    size: usize,
     /// Identity of the writer.
     pub actor: String,
     /// When the service accepted it.
@@ -62,6 +63,7 @@ impl NewRecord {
         let (payload, payload_sha256) = record.payload()?;
         Ok(Self {
             record,
+            size: payload.to_string().len(),
             payload,
             payload_sha256,
             actor,
@@ -69,6 +71,12 @@ impl NewRecord {
             redaction_policy: 0,
             text: None,
         })
+    }
+
+    /// Bytes that its payload takes up as JSON text, as a measure of what it takes up at all.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
     }
 
     /// The record.
@@ -205,7 +213,9 @@ async fn in_transaction(
         .filter(|(_, may_go_on)| **may_go_on)
         .flat_map(|(group, _)| &group.records)
         .collect();
-    let mut receipts = write_records(&mut transaction, model, &records).await?.into_iter();
+    let mut receipts = write_records(&mut transaction, model, &records)
+        .await?
+        .into_iter();
     transaction.commit().await?;
     Ok(groups
         .iter()

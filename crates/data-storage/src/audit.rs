@@ -1,11 +1,13 @@
-//! The four write endpoints, one file each: the fields, their rules, the handler.
+//! The write endpoints, one file each: for the four kinds of record their fields, their rules, the handler; and the
+//! batch of any of them.
 
 pub(crate) mod ai_analysis;
+pub(crate) mod batch;
 pub(crate) mod execution;
 pub(crate) mod remediation;
 pub(crate) mod workflow;
 
-use audit_store::record::{Record, Timestamp};
+use audit_store::record::{Record, RecordKind, Timestamp};
 use audit_store::writer::Receipt;
 use axum::Json;
 use axum::http::StatusCode;
@@ -14,6 +16,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use service_kit::{Problem, Violation};
 
+use crate::idempotency::RequestKey;
+use crate::ingest::Submission;
 use crate::state::State;
 use crate::validation::Context;
 
@@ -56,24 +60,58 @@ impl From<Receipt> for Stored {
 /// Validation of one kind of record.
 type Parse = fn(&Map<String, Value>, &Context) -> Result<Record, Vec<Violation>>;
 
-/// What the four handlers have in common: validate, store, answer.
-async fn store(state: &State, body: &Map<String, Value>, parse: Parse) -> Result<Response, Problem> {
+/// The validation of a kind of record.
+fn parser(kind: RecordKind) -> Parse {
+    match kind {
+        RecordKind::Remediation => remediation::parse,
+        RecordKind::AiAnalysis => ai_analysis::parse,
+        RecordKind::Workflow => workflow::parse,
+        RecordKind::Execution => execution::parse,
+    }
+}
+
+/// What the handlers of the four kinds have in common: validate, store, answer.
+async fn store(
+    state: &State,
+    key: RequestKey,
+    kind: RecordKind,
+    body: Map<String, Value>,
+) -> Result<Response, Problem> {
     let now = state.clock.now();
-    let context = Context {
-        now,
-        default_cluster: state.default_cluster.clone(),
-    };
-    let record = parse(body, &context).map_err(|violations| {
+    let record = parser(kind)(&body, &state.validation_context(now)).map_err(|violations| {
         state.metrics.count_violations(&violations);
         Problem::validation(violations)
     })?;
-    let receipt = state.ingest.store(record, ANONYMOUS.to_owned(), now).await?;
-    let status = if receipt.replayed {
+    let key = key.of(
+        kind.as_str(),
+        &Value::Object(body),
+        ANONYMOUS,
+        now,
+        state.keys_kept_for,
+    );
+    let receipts = state
+        .ingest
+        .store(Submission {
+            records: vec![record],
+            actor: ANONYMOUS.to_owned(),
+            received_at: now,
+            key,
+        })
+        .await?;
+    let receipt = receipts
+        .into_iter()
+        .next()
+        .ok_or_else(|| Problem::internal("a stored record has no receipt"))?;
+    Ok((status(&receipt), Json(Stored::from(receipt))).into_response())
+}
+
+/// 201 for a new version, 200 for one that the ledger held.
+fn status(receipt: &Receipt) -> StatusCode {
+    if receipt.replayed {
         StatusCode::OK
     } else {
         StatusCode::CREATED
-    };
-    Ok((status, Json(Stored::from(receipt))).into_response())
+    }
 }
 
 #[cfg(test)]

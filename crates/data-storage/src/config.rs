@@ -31,6 +31,8 @@ pub struct Config {
     pub writer: WriterConfig,
     pub embedding: EmbeddingConfig,
     pub records: RecordsConfig,
+    pub batches: BatchesConfig,
+    pub idempotency: IdempotencyConfig,
 }
 
 /// The section `[database]`.
@@ -93,6 +95,7 @@ impl PartitionsConfig {
 pub struct WriterConfig {
     pub tasks: usize,
     pub queue: usize,
+    pub queue_bytes: usize,
     pub max_batch: usize,
     #[serde(with = "duration")]
     pub retry_for: Duration,
@@ -129,6 +132,24 @@ impl EmbeddingConfig {
 #[expect(missing_docs, reason = "the keys are described in the default file")]
 pub struct RecordsConfig {
     pub default_cluster: String,
+}
+
+/// The section `[batches]`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the keys are described in the default file")]
+pub struct BatchesConfig {
+    pub max_records: usize,
+    pub body_max_bytes: usize,
+}
+
+/// The section `[idempotency]`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the keys are described in the default file")]
+pub struct IdempotencyConfig {
+    #[serde(with = "duration")]
+    pub keep: Duration,
 }
 
 impl Config {

@@ -50,7 +50,10 @@ impl RequestKey {
         if values.next().is_some() {
             return Err(("repeated", "must be given once"));
         }
-        let malformed = ("format", "must be 1 to 255 visible ASCII characters, quoted or not");
+        let malformed = (
+            "format",
+            "must be 1 to 255 visible ASCII characters, quoted or not",
+        );
         let text = value.to_str().map_err(|_| malformed)?.trim();
         let key = match text.strip_prefix('"') {
             Some(rest) => rest
@@ -116,7 +119,15 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_refused() {
-        for value in ["", "\"\"", "\"open", "two words", "\"a\"b\"", "\"a\\\\b\"", "a\tb"] {
+        for value in [
+            "",
+            "\"\"",
+            "\"open",
+            "two words",
+            "\"a\"b\"",
+            "\"a\\\\b\"",
+            "a\tb",
+        ] {
             assert_eq!(read(&[value]), Err("format"), "{value}");
         }
         assert_eq!(read(&["a", "a"]), Err("repeated"));

@@ -5,6 +5,7 @@
 
 mod audit;
 mod config;
+mod idempotency;
 mod ingest;
 mod metrics;
 mod partitions;
@@ -26,9 +27,10 @@ use service_kit::server::{Ended, ListenError, Server};
 use service_kit::shutdown::Shutdown;
 
 pub use config::{
-    Config, DEFAULTS, DatabaseConfig, EmbeddingConfig, PartitionsConfig, RecordsConfig, WriterConfig,
+    BatchesConfig, Config, DEFAULTS, DatabaseConfig, EmbeddingConfig, IdempotencyConfig, PartitionsConfig,
+    RecordsConfig, WriterConfig,
 };
-pub use ingest::{Ingest, Writers};
+pub use ingest::{Ingest, Submission, Writers};
 pub use metrics::Metrics;
 pub use router::router;
 pub use state::State;
@@ -144,7 +146,7 @@ impl DataStorage {
             config.partitions,
         ));
         let probes = probes(&store, &ingest, shutdown.clone());
-        let state = State::new(ingest, clock, config.records.default_cluster, metrics);
+        let state = State::new(ingest, clock, &config, metrics);
         let api = router(state, boundary).merge(probes.clone());
         let ended = server
             .serve(api, with_metrics(registry).merge(probes), shutdown.clone())

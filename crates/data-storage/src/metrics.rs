@@ -36,6 +36,7 @@ pub(crate) enum WriteResult {
     Created,
     Replayed,
     Rejected,
+    KeyReused,
     Unavailable,
     QueueFull,
     Failed,
@@ -47,6 +48,7 @@ impl WriteResult {
             Self::Created => "created",
             Self::Replayed => "replayed",
             Self::Rejected => "rejected",
+            Self::KeyReused => "key-reused",
             Self::Unavailable => "unavailable",
             Self::QueueFull => "queue-full",
             Self::Failed => "failed",
@@ -111,7 +113,7 @@ impl Metrics {
         );
         registry.register(
             "queue_depth",
-            "Records waiting for a transaction",
+            "Records on their way, from their validation to their answer",
             metrics.queue_depth.clone(),
         );
         registry.register_with_unit(

@@ -1,8 +1,9 @@
 //! Every path of the API.
 
-use axum::Router;
 use axum::routing::post;
+use axum::{Extension, Router};
 use service_kit::boundary::{Boundary, stack};
+use service_kit::extract::BodyLimits;
 use service_kit::router::fallbacks;
 
 use crate::audit;
@@ -10,10 +11,18 @@ use crate::state::State;
 
 /// The API, wrapped in what happens around every request.
 pub fn router(state: State, boundary: Boundary) -> Router {
+    let batch_limits = BodyLimits {
+        max_bytes: state.batches.body_max_bytes,
+        read_timeout: boundary.limits.body_read_timeout,
+    };
     let routes = Router::new()
         .route("/api/v1/audit/remediation", post(audit::remediation::post))
         .route("/api/v1/audit/aianalysis", post(audit::ai_analysis::post))
         .route("/api/v1/audit/workflow", post(audit::workflow::post))
-        .route("/api/v1/audit/execution", post(audit::execution::post));
+        .route("/api/v1/audit/execution", post(audit::execution::post))
+        .route(
+            "/api/v1/audit/batch",
+            post(audit::batch::post).layer(Extension(batch_limits)),
+        );
     stack(fallbacks(routes).with_state(state), boundary)
 }

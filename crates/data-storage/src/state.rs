@@ -1,9 +1,14 @@
 //! What every handler can reach.
 
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 use service_kit::Clock;
 
+use crate::config::{BatchesConfig, Config};
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
+use crate::validation::Context;
 
 /// Shared by all requests; clones are handles.
 #[derive(Clone)]
@@ -11,18 +16,30 @@ pub struct State {
     pub(crate) ingest: Ingest,
     pub(crate) clock: Clock,
     pub(crate) default_cluster: String,
+    pub(crate) batches: BatchesConfig,
+    pub(crate) keys_kept_for: Duration,
     pub(crate) metrics: Metrics,
 }
 
 impl State {
-    /// The state of a service.
+    /// The state of a service that is configured so.
     #[must_use]
-    pub fn new(ingest: Ingest, clock: Clock, default_cluster: impl Into<String>, metrics: Metrics) -> Self {
+    pub fn new(ingest: Ingest, clock: Clock, config: &Config, metrics: Metrics) -> Self {
         Self {
             ingest,
             clock,
-            default_cluster: default_cluster.into(),
+            default_cluster: config.records.default_cluster.clone(),
+            batches: config.batches,
+            keys_kept_for: config.idempotency.keep,
             metrics,
+        }
+    }
+
+    /// What a record that comes now is validated against.
+    pub(crate) fn validation_context(&self, now: DateTime<Utc>) -> Context {
+        Context {
+            now,
+            default_cluster: self.default_cluster.clone(),
         }
     }
 }

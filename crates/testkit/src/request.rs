@@ -19,7 +19,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The pointers (or parameters) and codes of a problem's violations, in the order given.
+    /// The pointers (or parameters, or headers) and codes of a problem's violations, in the order given.
     #[must_use]
     pub fn violations(&self) -> Vec<(String, String)> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -31,6 +31,7 @@ impl Answer {
                 let place = error
                     .get("pointer")
                     .or_else(|| error.get("parameter"))
+                    .or_else(|| error.get("header"))
                     .map(text)
                     .unwrap_or_default();
                 (place, text(&error["code"]))
@@ -68,6 +69,16 @@ pub async fn get(router: &Router, path: &str) -> Answer {
 /// Posts JSON.
 pub async fn post(router: &Router, path: &str, body: &Value) -> Answer {
     post_bytes(router, path, "application/json", body.to_string()).await
+}
+
+/// Posts JSON with an `Idempotency-Key`.
+pub async fn post_with_key(router: &Router, path: &str, key: &str, body: &Value) -> Answer {
+    let request = Request::post(path)
+        .header(header::CONTENT_TYPE, "application/json")
+        .header("idempotency-key", key)
+        .body(Body::from(body.to_string()))
+        .expect("a valid request");
+    send(router, request).await
 }
 
 /// Posts anything.

@@ -71,7 +71,12 @@ pub(super) async fn take(connection: &mut PgConnection, groups: &[Group]) -> Res
     .await?;
     let owners: HashMap<(&str, &str), &[u8]> = rows
         .iter()
-        .map(|row| ((row.caller.as_str(), row.key.as_str()), row.request_sha256.as_slice()))
+        .map(|row| {
+            (
+                (row.caller.as_str(), row.key.as_str()),
+                row.request_sha256.as_slice(),
+            )
+        })
         .collect();
     Ok(groups
         .iter()

@@ -1,7 +1,7 @@
 //! A batch is one transaction, and a poisoned record fails alone.
 
 use audit_store::StoreError;
-use audit_store::writer::{EmbeddingStatus, NewRecord, RecordText, write_batch, write_isolating};
+use audit_store::writer::{EmbeddingStatus, Group, NewRecord, RecordText, write_batch, write_groups};
 use testkit::Database;
 
 use crate::records::analysis;
@@ -33,6 +33,39 @@ async fn a_batch_with_a_poisoned_record_stores_nothing() {
     );
 }
 
+/// Each record in a group of its own.
+fn alone(records: Vec<NewRecord>) -> Vec<Group> {
+    records
+        .into_iter()
+        .map(|record| Group {
+            records: vec![record],
+            key: None,
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_group_with_a_poisoned_record_is_refused_as_a_whole_and_no_other() {
+    let database = Database::new("store").await;
+    let store = database.store().await;
+    let group = |names: [&str; 2], confidence| Group {
+        records: vec![analysis(names[0], 0.5), analysis(names[1], confidence)],
+        key: None,
+    };
+    let groups = [
+        group(["ai-1", "ai-2"], 0.5),
+        group(["ai-3", "ai-4"], 7.0),
+        group(["ai-5", "ai-6"], 0.5),
+    ];
+    let results = write_groups(&store, &database.model().name, &groups).await;
+    let stored: Vec<Option<usize>> = results
+        .iter()
+        .map(|result| result.as_ref().ok().map(Vec::len))
+        .collect();
+    assert_eq!(stored, [Some(2), None, Some(2)]);
+    assert_eq!(count(&store, "audit_events").await, 4);
+}
+
 #[tokio::test]
 async fn of_a_hundred_records_one_poisoned_fails_alone() {
     let database = Database::new("store").await;
@@ -40,7 +73,7 @@ async fn of_a_hundred_records_one_poisoned_fails_alone() {
     let batch: Vec<NewRecord> = (0..100)
         .map(|index| analysis(&format!("ai-{index}"), if index == 63 { 7.0 } else { 0.5 }))
         .collect();
-    let results = write_isolating(&store, &database.model().name, &batch).await;
+    let results = write_groups(&store, &database.model().name, &alone(batch)).await;
     for (index, result) in results.iter().enumerate() {
         assert_eq!(result.is_ok(), index != 63, "record {index}: {result:?}");
     }
@@ -89,8 +122,8 @@ async fn a_vector_of_another_dimension_fails_its_record_alone() {
     let mut batch = vec![analysis("ai-1", 0.5), analysis("ai-2", 0.5)];
     batch[0].text = text(1, database.model().dimension);
     batch[1].text = text(2, 3);
-    let results = write_isolating(&store, &database.model().name, &batch).await;
-    let stored = results[0].as_ref().unwrap();
+    let results = write_groups(&store, &database.model().name, &alone(batch)).await;
+    let stored = &results[0].as_ref().unwrap()[0];
     assert_eq!(stored.embedding_status, EmbeddingStatus::Stored);
     assert!(
         matches!(results[1], Err(StoreError::Rejected { .. })),

@@ -1,12 +1,13 @@
 //! `POST /api/v1/audit/aianalysis`: why it happened, and what should be done.
 
-use audit_store::record::{AiAnalysis, Record, SignalType};
+use audit_store::record::{AiAnalysis, Record, RecordKind, SignalType};
 use axum::extract::State as Extract;
 use axum::response::Response;
 use serde_json::{Map, Value};
 use service_kit::extract::JsonObject;
 use service_kit::{Problem, Violation};
 
+use crate::idempotency::RequestKey;
 use crate::state::State;
 use crate::validation::{
     Context, boolean, choice, head, identifier, integer, json_object, number, object_name, text, validate,
@@ -18,12 +19,13 @@ const MAX_INVESTIGATION_SECONDS: f64 = 31_536_000.0;
 /// Stores one version of an AI analysis.
 pub(crate) async fn post(
     Extract(state): Extract<State>,
+    key: RequestKey,
     JsonObject(body): JsonObject,
 ) -> Result<Response, Problem> {
-    super::store(&state, &body, parse).await
+    super::store(&state, key, RecordKind::AiAnalysis, body).await
 }
 
-fn parse(body: &Map<String, Value>, context: &Context) -> Result<Record, Vec<Violation>> {
+pub(super) fn parse(body: &Map<String, Value>, context: &Context) -> Result<Record, Vec<Violation>> {
     validate(body, |fields| {
         let head = head(fields, context.now);
         let remediation_request_ref = fields.required("remediationRequestRef", object_name);

@@ -1,12 +1,13 @@
 //! `POST /api/v1/audit/execution`: an action on the cluster, as one step of a workflow.
 
-use audit_store::record::{Execution, Record};
+use audit_store::record::{Execution, Record, RecordKind};
 use axum::extract::State as Extract;
 use axum::response::Response;
 use serde_json::{Map, Value};
 use service_kit::extract::JsonObject;
 use service_kit::{Problem, Violation};
 
+use crate::idempotency::RequestKey;
 use crate::state::State;
 use crate::validation::{
     Context, boolean, head, identifier, json_object, namespace, object_name, resource_kind, resource_name,
@@ -16,12 +17,13 @@ use crate::validation::{
 /// Stores one version of an action execution.
 pub(crate) async fn post(
     Extract(state): Extract<State>,
+    key: RequestKey,
     JsonObject(body): JsonObject,
 ) -> Result<Response, Problem> {
-    super::store(&state, &body, parse).await
+    super::store(&state, key, RecordKind::Execution, body).await
 }
 
-fn parse(body: &Map<String, Value>, context: &Context) -> Result<Record, Vec<Violation>> {
+pub(super) fn parse(body: &Map<String, Value>, context: &Context) -> Result<Record, Vec<Violation>> {
     validate(body, |fields| {
         let head = head(fields, context.now);
         let workflow_execution_ref = fields.required("workflowExecutionRef", object_name);

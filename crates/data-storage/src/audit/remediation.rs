@@ -1,12 +1,13 @@
 //! `POST /api/v1/audit/remediation`: what happened to which resource, and what is being done about it.
 
-use audit_store::record::{Environment, Priority, Record, Remediation, Severity, SignalType};
+use audit_store::record::{Environment, Priority, Record, RecordKind, Remediation, Severity, SignalType};
 use axum::extract::State as Extract;
 use axum::response::Response;
 use serde_json::{Map, Value};
 use service_kit::extract::JsonObject;
 use service_kit::{Problem, Violation};
 
+use crate::idempotency::RequestKey;
 use crate::state::State;
 use crate::validation::{
     Context, base64_text, choice, fingerprint, head, identifier, json_object, labels, namespace,
@@ -16,12 +17,13 @@ use crate::validation::{
 /// Stores one version of a remediation request.
 pub(crate) async fn post(
     Extract(state): Extract<State>,
+    key: RequestKey,
     JsonObject(body): JsonObject,
 ) -> Result<Response, Problem> {
-    super::store(&state, &body, parse).await
+    super::store(&state, key, RecordKind::Remediation, body).await
 }
 
-fn parse(body: &Map<String, Value>, context: &Context) -> Result<Record, Vec<Violation>> {
+pub(super) fn parse(body: &Map<String, Value>, context: &Context) -> Result<Record, Vec<Violation>> {
     validate(body, |fields| {
         let head = head(fields, context.now);
         let signal_type = fields.required("signalType", choice(SignalType::ALL, SignalType::as_str));

@@ -1,12 +1,13 @@
 //! `POST /api/v1/audit/workflow`: the steps taken for a remediation.
 
-use audit_store::record::{Record, Workflow};
+use audit_store::record::{Record, RecordKind, Workflow};
 use axum::extract::State as Extract;
 use axum::response::Response;
 use serde_json::{Map, Value};
 use service_kit::extract::JsonObject;
 use service_kit::{Problem, Violation};
 
+use crate::idempotency::RequestKey;
 use crate::state::State;
 use crate::validation::{
     Context, Fields, Refused, boolean, head, identifier, integer, object_name, step_statuses, validate,
@@ -18,12 +19,13 @@ const MAX_STEPS: i64 = 1_000;
 /// Stores one version of a workflow execution.
 pub(crate) async fn post(
     Extract(state): Extract<State>,
+    key: RequestKey,
     JsonObject(body): JsonObject,
 ) -> Result<Response, Problem> {
-    super::store(&state, &body, parse).await
+    super::store(&state, key, RecordKind::Workflow, body).await
 }
 
-fn parse(body: &Map<String, Value>, context: &Context) -> Result<Record, Vec<Violation>> {
+pub(super) fn parse(body: &Map<String, Value>, context: &Context) -> Result<Record, Vec<Violation>> {
     validate(body, |fields| {
         let head = head(fields, context.now);
         let remediation_request_ref = fields.required("remediationRequestRef", object_name);

@@ -34,7 +34,9 @@ impl Limit {
     fn new(all: usize) -> Self {
         let all = u32::try_from(all.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
         Self {
-            permits: Arc::new(Semaphore::new(usize::try_from(all).unwrap_or(Semaphore::MAX_PERMITS))),
+            permits: Arc::new(Semaphore::new(
+                usize::try_from(all).unwrap_or(Semaphore::MAX_PERMITS),
+            )),
             all,
         }
     }

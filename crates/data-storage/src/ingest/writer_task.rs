@@ -6,12 +6,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use audit_store::writer::{NewRecord, Receipt, write_isolating};
+use audit_store::writer::{Group, Receipt, write_groups};
 use audit_store::{StoreError, WriteStore};
 use embedding::EmbeddingCache;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use super::capacity::Reserved;
 use crate::config::WriterConfig;
 use crate::metrics::{Metrics, WriteResult};
 
@@ -20,12 +21,16 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// A record that waits for its transaction, and who waits for it.
+/// Records that wait for their transaction, and who waits for them.
 pub(super) struct Job {
-    pub(super) record: NewRecord,
+    pub(super) group: Group,
     pub(super) queued: Instant,
-    pub(super) reply: oneshot::Sender<Result<Receipt, StoreError>>,
+    pub(super) reply: Reply,
+    /// Given back with the answer.
+    pub(super) reserved: Reserved,
 }
+
+type Reply = oneshot::Sender<Result<Vec<Receipt>, StoreError>>;
 
 pub(super) struct WriterTask {
     store: WriteStore,
@@ -63,49 +68,71 @@ impl WriterTask {
 
     async fn run(self) {
         loop {
-            let mut jobs = Vec::new();
-            // The lock is held only while waiting: whoever has it takes what is there, then lets the next one wait.
-            let taken = self.queue.lock().await.recv_many(&mut jobs, self.max_batch).await;
-            if taken == 0 {
+            let jobs = self.take().await;
+            if jobs.is_empty() {
                 return;
             }
             for job in &jobs {
-                self.metrics.queue_depth.dec();
                 self.metrics.observe_queue_wait(job.queued.elapsed());
             }
             self.write(jobs).await;
         }
     }
 
-    /// Writes a batch and answers each of its records.
+    /// Waits for a job, and takes what is queued behind it, until there are enough records for a transaction.
+    async fn take(&self) -> Vec<Job> {
+        // The lock is held only while waiting: whoever has it takes what is there, then lets the next one wait.
+        let mut queue = self.queue.lock().await;
+        let mut jobs = Vec::new();
+        let mut records = 0;
+        let mut next = queue.recv().await;
+        while let Some(job) = next {
+            records += job.group.records.len();
+            jobs.push(job);
+            if records >= self.max_batch {
+                break;
+            }
+            next = queue.try_recv().ok();
+        }
+        jobs
+    }
+
+    /// Writes the groups of some jobs and answers each of them.
     ///
     /// What failed for a passing reason is tried again as a whole: the natural key makes that safe, even if the
     /// answer to a COMMIT was lost.
     async fn write(&self, jobs: Vec<Job>) {
         let deadline = Instant::now() + self.retry_for;
         let mut pause = FIRST_PAUSE;
-        let (mut records, mut replies): (Vec<NewRecord>, Vec<_>) =
-            jobs.into_iter().map(|job| (job.record, job.reply)).unzip();
-        while !records.is_empty() {
+        let (mut groups, mut waiting): (Vec<Group>, Vec<_>) = jobs
+            .into_iter()
+            .map(|job| (job.group, (job.reply, job.reserved)))
+            .unzip();
+        while !groups.is_empty() {
             let started = Instant::now();
-            let results = write_isolating(&self.store, &self.model, &records).await;
-            self.metrics.observe_commit(started.elapsed(), records.len());
+            let results = write_groups(&self.store, &self.model, &groups).await;
+            let records = groups.iter().map(|group| group.records.len()).sum();
+            self.metrics.observe_commit(started.elapsed(), records);
             let may_retry = Instant::now() + pause < deadline;
             let mut again = (Vec::new(), Vec::new());
-            for ((record, reply), result) in records.into_iter().zip(replies).zip(results) {
+            for ((group, waits), result) in groups.into_iter().zip(waiting).zip(results) {
                 match result {
                     Err(error) if error.is_retryable() && may_retry => {
-                        again.0.push(record);
-                        again.1.push(reply);
+                        again.0.push(group);
+                        again.1.push(waits);
                     }
-                    result => self.answer(&record, reply, result),
+                    result => {
+                        let (reply, reserved) = waits;
+                        self.answer(&group, reply, result);
+                        drop(reserved);
+                    }
                 }
             }
-            (records, replies) = again;
-            if !records.is_empty() {
+            (groups, waiting) = again;
+            if !groups.is_empty() {
                 tracing::warn!(
-                    records = records.len(),
-                    "a batch could not be written and is tried again"
+                    groups = groups.len(),
+                    "a transaction failed for a passing reason and is tried again"
                 );
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -113,23 +140,32 @@ impl WriterTask {
         }
     }
 
-    fn answer(
-        &self,
-        record: &NewRecord,
-        reply: oneshot::Sender<Result<Receipt, StoreError>>,
-        result: Result<Receipt, StoreError>,
-    ) {
-        let label = match &result {
-            Ok(receipt) if receipt.replayed => WriteResult::Replayed,
-            Ok(_) => WriteResult::Created,
-            Err(StoreError::Rejected { .. }) => WriteResult::Rejected,
-            Err(StoreError::Unavailable(_) | StoreError::Contention(_) | StoreError::Timeout(_)) => {
-                WriteResult::Unavailable
+    fn answer(&self, group: &Group, reply: Reply, result: Result<Vec<Receipt>, StoreError>) {
+        let kinds = group.records.iter().map(|record| record.record().kind());
+        match &result {
+            Ok(receipts) => {
+                for (kind, receipt) in kinds.zip(receipts) {
+                    let label = if receipt.replayed {
+                        WriteResult::Replayed
+                    } else {
+                        WriteResult::Created
+                    };
+                    self.metrics.count_write(kind, label);
+                }
             }
-            Err(StoreError::Inconsistent(_) | StoreError::Driver(_)) => WriteResult::Failed,
-        };
-        self.metrics.count_write(record.record().kind(), label);
-        // The client may have hung up; the record is stored all the same.
+            Err(error) => {
+                let label = match error {
+                    StoreError::Rejected { .. } => WriteResult::Rejected,
+                    StoreError::KeyReused => WriteResult::KeyReused,
+                    StoreError::Unavailable(_) | StoreError::Contention(_) | StoreError::Timeout(_) => {
+                        WriteResult::Unavailable
+                    }
+                    StoreError::Inconsistent(_) | StoreError::Driver(_) => WriteResult::Failed,
+                };
+                kinds.for_each(|kind| self.metrics.count_write(kind, label));
+            }
+        }
+        // The client may have hung up; the records are stored all the same.
         drop(reply.send(result));
     }
 }

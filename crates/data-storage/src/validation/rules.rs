@@ -20,6 +20,8 @@ const MAX_NAME_CHARS: usize = 253;
 const MAX_LABEL_CHARS: usize = 63;
 /// Deepest nesting of a JSON value inside a record.
 const MAX_DEPTH: usize = 32;
+/// Most values in a JSON value inside a record, on all its levels together.
+const MAX_VALUES: usize = 10_000;
 /// Most entries of an array or of labels.
 const MAX_ENTRIES: usize = 1_000;
 /// Years a time may fall into: those that RFC 3339 and PostgreSQL write alike, from the epoch on.
@@ -290,7 +292,22 @@ pub(crate) fn json_object(value: &Value) -> Result<Map<String, Value>, Refused> 
             format!("must be nested at most {MAX_DEPTH} deep"),
         ));
     }
+    if width(value) > MAX_VALUES {
+        return Err(Refused::new(
+            "too-wide",
+            format!("must hold at most {MAX_VALUES} values"),
+        ));
+    }
     Ok(object.clone())
+}
+
+/// All values in a value, itself included.
+fn width(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(items) => items.iter().map(width).sum(),
+        Value::Object(object) => object.values().map(width).sum(),
+        _ => 0,
+    }
 }
 
 fn depth(value: &Value) -> usize {

@@ -1,5 +1,7 @@
 //! The service under test.
 
+use std::sync::Arc;
+
 use axum::Router;
 use data_storage::{Config, Ingest, Metrics, State, Writers, router, vectors};
 use embedding::Embedder;
@@ -15,7 +17,7 @@ pub(crate) struct App {
     pub(crate) router: Router,
     pub(crate) clock: Clock,
     pub(crate) store: audit_store::WriteStore,
-    _database: Database,
+    database: Arc<Database>,
     _writers: Writers,
 }
 
@@ -31,7 +33,16 @@ impl App {
 
     /// A service with another embedder; its model must be the one of the test databases by name and dimension.
     pub(crate) async fn with_embedder(embedder: Embedder, change: impl FnOnce(&mut Config)) -> Self {
-        let database = Database::new("datastorage").await;
+        let database = Arc::new(Database::new("datastorage").await);
+        Self::on(database, embedder, change).await
+    }
+
+    /// A second replica of the service, on the same schema.
+    pub(crate) async fn replica(&self) -> Self {
+        Self::on(Arc::clone(&self.database), Database::embedder(), |_| {}).await
+    }
+
+    async fn on(database: Arc<Database>, embedder: Embedder, change: impl FnOnce(&mut Config)) -> Self {
         let store = database.store().await;
         let mut config = Config::load(None, []).unwrap();
         // Tests of late vectors ask for them; everywhere else a vector is there, however slow the machine is.
@@ -53,18 +64,22 @@ impl App {
             metrics.clone(),
         );
         let clock = Clock::manual(Database::now());
-        let state = State::new(ingest, clock.clone(), "default", metrics);
+        let state = State::new(ingest, clock.clone(), &config, metrics);
         Self {
             router: router(state, boundary),
             clock,
             store,
-            _database: database,
+            database,
             _writers: writers,
         }
     }
 
     pub(crate) async fn post(&self, kind: &str, body: &Value) -> Answer {
         post(&self.router, &format!("/api/v1/audit/{kind}"), body).await
+    }
+
+    pub(crate) async fn post_with_key(&self, kind: &str, key: &str, body: &Value) -> Answer {
+        request::post_with_key(&self.router, &format!("/api/v1/audit/{kind}"), key, body).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "test support")]
 
 mod app;
+mod batches;
 mod errors;
+mod idempotency_keys;
 mod late_vectors;
 mod ordering;
 mod replays;

@@ -78,7 +78,12 @@ pub fn media_type(headers: &HeaderMap, accepted: &[&'static str]) -> Result<&'st
             parts
                 .filter(|parameter| !parameter.is_empty())
                 .all(is_utf8_charset)
-                .then(|| accepted.iter().copied().find(|known| essence.eq_ignore_ascii_case(known)))?
+                .then(|| {
+                    accepted
+                        .iter()
+                        .copied()
+                        .find(|known| essence.eq_ignore_ascii_case(known))
+                })?
         })
         .ok_or_else(|| {
             Problem::new(ProblemKind::UNSUPPORTED_MEDIA_TYPE).with_detail(format!(

@@ -70,7 +70,7 @@ impl Both {
             config.writer,
             own.clone(),
         );
-        let state = data_storage::State::new(ingest, clock.clone(), "default", own);
+        let state = data_storage::State::new(ingest, clock.clone(), &config, own);
         let data_storage = router(state, boundary);
 
         let reader = database.reader().await;

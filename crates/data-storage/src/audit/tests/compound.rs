@@ -5,6 +5,11 @@ use serde_json::{Value, json};
 use super::merged;
 use super::rule::{Rule, choice, identifier, integer, text, timestamp};
 
+/// An object of so many values, itself included, on two levels.
+fn wide(values: usize) -> Value {
+    json!({ "x": vec![0; values - 2] })
+}
+
 /// An object that holds others, `levels` of them in all.
 fn nested(levels: usize) -> Value {
     (1..levels).fold(json!({}), |inner, _| json!({ "x": inner }))
@@ -14,29 +19,36 @@ pub(in crate::audit) fn json_object() -> Rule {
     let free = json!({
         "": null, "a/b~c": [true, -1, 0.5, 1e-7, u64::MAX, "🔥", [[]]], "<b>": {"nested": {"Ünïcode": ""}},
     });
-    Rule::new([json!({}), free, nested(32), json!({"x": [nested(30)]})])
-        .refuses(
-            "too-deep",
-            "must be nested at most 32 deep",
-            [nested(33), json!({"x": [nested(31)]}), nested(126)],
-        )
-        .refuses(
-            "type",
-            "must be an object",
-            [json!("{}"), json!(1), json!(true), json!([{}])],
-        )
-        .refuses_within(
-            "/a/1/b\u{0}",
-            "nul",
-            "must not contain U+0000",
-            json!({"a": [0, {"b\u{0}": 1}]}),
-        )
-        .refuses_within(
-            "/a~1b/x/0",
-            "nul",
-            "must not contain U+0000",
-            json!({"a/b": {"x": ["\u{0}"]}}),
-        )
+    Rule::new([
+        json!({}),
+        free,
+        nested(32),
+        json!({"x": [nested(30)]}),
+        wide(10_000),
+    ])
+    .refuses("too-wide", "must hold at most 10000 values", [wide(10_001)])
+    .refuses(
+        "too-deep",
+        "must be nested at most 32 deep",
+        [nested(33), json!({"x": [nested(31)]}), nested(126)],
+    )
+    .refuses(
+        "type",
+        "must be an object",
+        [json!("{}"), json!(1), json!(true), json!([{}])],
+    )
+    .refuses_within(
+        "/a/1/b\u{0}",
+        "nul",
+        "must not contain U+0000",
+        json!({"a": [0, {"b\u{0}": 1}]}),
+    )
+    .refuses_within(
+        "/a~1b/x/0",
+        "nul",
+        "must not contain U+0000",
+        json!({"a/b": {"x": ["\u{0}"]}}),
+    )
 }
 
 pub(in crate::audit) fn texts() -> Rule {
