@@ -208,7 +208,10 @@ impl ApiServer {
 
     fn requests(&self, path: &str) -> Vec<Request> {
         let log = self.served.log.lock().unwrap_or_else(PoisonError::into_inner);
-        log.iter().filter(|request| request.path == path).cloned().collect()
+        log.iter()
+            .filter(|request| request.path == path)
+            .cloned()
+            .collect()
     }
 
     /// The most requests that were under way at once.

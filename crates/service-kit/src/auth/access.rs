@@ -21,7 +21,11 @@ pub struct Access {
 
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { verb, group, resource } = self;
+        let Self {
+            verb,
+            group,
+            resource,
+        } = self;
         write!(f, "`{verb}` on `{resource}` in API group `{group}`")
     }
 }

@@ -91,7 +91,11 @@ mod tests {
 
     #[test]
     fn a_token_is_taken_whatever_the_case_of_the_scheme() {
-        for value in ["Bearer aZ09-._~+/==", "bearer aZ09-._~+/==", "BEARER   aZ09-._~+/== "] {
+        for value in [
+            "Bearer aZ09-._~+/==",
+            "bearer aZ09-._~+/==",
+            "BEARER   aZ09-._~+/== ",
+        ] {
             assert_eq!(of(&[value.as_bytes()]).as_deref(), Ok("aZ09-._~+/=="), "{value}");
         }
         let longest = "a".repeat(MAX_TOKEN_BYTES);
@@ -100,7 +104,14 @@ mod tests {
 
     #[test]
     fn what_is_no_token_is_not() {
-        for value in ["", "Basic dTpw", "Bearertoken", "Bearer\ttoken", "token", "Bearers token"] {
+        for value in [
+            "",
+            "Basic dTpw",
+            "Bearertoken",
+            "Bearer\ttoken",
+            "token",
+            "Bearers token",
+        ] {
             assert_eq!(of(&[value.as_bytes()]), Err("none"), "{value}");
         }
         let long = format!("Bearer {}", "a".repeat(MAX_TOKEN_BYTES + 1));

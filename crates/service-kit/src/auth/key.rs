@@ -40,7 +40,11 @@ impl VerdictKeys {
     }
 
     pub(super) fn key(&self, token: &Token, access: Access) -> VerdictKey {
-        let Access { verb, group, resource } = access;
+        let Access {
+            verb,
+            group,
+            resource,
+        } = access;
         let mut mac = self.0.clone();
         for part in [verb, group, resource, token.expose()] {
             // With their lengths, since `ab` and `c` are not `a` and `bc`.
@@ -81,9 +85,29 @@ mod tests {
         assert_eq!(key, VerdictKeys::seeded(1).key(&token("a"), ACCESS));
         let others = [
             keys.key(&token("b"), ACCESS),
-            keys.key(&token("a"), Access { verb: "get", ..ACCESS }),
-            keys.key(&token("a"), Access { group: "gr", resource: "", ..ACCESS }),
-            keys.key(&token("a"), Access { group: "", resource: "gr", ..ACCESS }),
+            keys.key(
+                &token("a"),
+                Access {
+                    verb: "get",
+                    ..ACCESS
+                },
+            ),
+            keys.key(
+                &token("a"),
+                Access {
+                    group: "gr",
+                    resource: "",
+                    ..ACCESS
+                },
+            ),
+            keys.key(
+                &token("a"),
+                Access {
+                    group: "",
+                    resource: "gr",
+                    ..ACCESS
+                },
+            ),
             VerdictKeys::seeded(2).key(&token("a"), ACCESS),
             VerdictKeys::from_os().key(&token("a"), ACCESS),
         ];

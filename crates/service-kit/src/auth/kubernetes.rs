@@ -99,7 +99,7 @@ impl Kubernetes {
             ..TokenReview::default()
         };
         let answer = self.create("authentication.k8s.io", &review, token).await?;
-        answer.status.ok_or_else(|| no_status::<TokenReview>())
+        answer.status.ok_or_else(no_status::<TokenReview>)
     }
 
     /// The user of a token that was issued for us.
@@ -156,7 +156,7 @@ impl Kubernetes {
             ..SubjectAccessReview::default()
         };
         let answer = self.create("authorization.k8s.io", &review, token).await?;
-        answer.status.ok_or_else(|| no_status::<SubjectAccessReview>())
+        answer.status.ok_or_else(no_status::<SubjectAccessReview>)
     }
 
     /// Posts a review and reads the same review, answered. Without kube's own reading of answers: it logs those that
@@ -182,9 +182,13 @@ impl Kubernetes {
         let response = self.client.send(request).await;
         let response = response.map_err(|error| unreachable(chain(&error)))?;
         let status = response.status();
-        let answer = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
+        let answer = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
+            .collect()
+            .await;
         if !status.is_success() {
-            let message = answer.map(|answer| status_message(&answer.to_bytes())).unwrap_or_default();
+            let message = answer
+                .map(|answer| status_message(&answer.to_bytes()))
+                .unwrap_or_default();
             return Err(Undecided::Status {
                 review: R::KIND,
                 status: status.as_u16(),
@@ -206,7 +210,10 @@ fn allowed(
     if status.allowed && !denied {
         return Ok(());
     }
-    if let Some(error) = status.evaluation_error.filter(|error| !denied && !error.is_empty()) {
+    if let Some(error) = status
+        .evaluation_error
+        .filter(|error| !denied && !error.is_empty())
+    {
         return Err(Undecided::NoOpinion {
             access,
             username: username.to_owned(),
@@ -262,12 +269,14 @@ async fn cluster(kubeconfig: &Path) -> Result<Config, AuthError> {
     }
     match Config::incluster() {
         Ok(config) => Ok(config),
-        Err(in_cluster) => Config::from_kubeconfig(&options)
-            .await
-            .map_err(|kubeconfig| AuthError::NoCluster {
-                in_cluster,
-                kubeconfig,
-            }),
+        Err(in_cluster) => {
+            Config::from_kubeconfig(&options)
+                .await
+                .map_err(|kubeconfig| AuthError::NoCluster {
+                    in_cluster,
+                    kubeconfig,
+                })
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, sync::Arc};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The places of reviews.
 ///
@@ -101,10 +101,7 @@ impl Ticket {
 }
 
 fn try_acquire(semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    match Arc::clone(semaphore).try_acquire_owned() {
-        Ok(permit) => Some(permit),
-        Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => None,
-    }
+    Arc::clone(semaphore).try_acquire_owned().ok()
 }
 
 async fn acquire(semaphore: Arc<Semaphore>) -> OwnedSemaphorePermit {
@@ -131,12 +128,18 @@ mod tests {
     fn newcomers_leave_a_quarter_to_those_known() {
         for (in_flight, to_newcomers) in [(1, 1), (3, 3), (4, 3), (16, 12)] {
             let lanes = lanes(in_flight, 0);
-            let places: Vec<_> = (0..to_newcomers).map(|_| run(&lanes, Lane::Newcomer).unwrap()).collect();
+            let places: Vec<_> = (0..to_newcomers)
+                .map(|_| run(&lanes, Lane::Newcomer).unwrap())
+                .collect();
             assert_eq!(lanes.enter(Lane::Newcomer).err(), Some(Full), "{in_flight}");
-            let rest: Vec<_> = (to_newcomers..in_flight).map(|_| run(&lanes, Lane::Known).unwrap()).collect();
+            let rest: Vec<_> = (to_newcomers..in_flight)
+                .map(|_| run(&lanes, Lane::Known).unwrap())
+                .collect();
             assert!(run(&lanes, Lane::Known).is_none());
             drop((places, rest));
-            let all: Vec<_> = (0..in_flight).map(|_| run(&lanes, Lane::Known).unwrap()).collect();
+            let all: Vec<_> = (0..in_flight)
+                .map(|_| run(&lanes, Lane::Known).unwrap())
+                .collect();
             assert!(run(&lanes, Lane::Newcomer).is_none());
             drop(all);
         }

@@ -57,7 +57,11 @@ impl Memory {
             let Some((reviewed, key)) = self.order.pop_front() else {
                 break;
             };
-            if self.known.get(&key).is_some_and(|known| known.reviewed == reviewed) {
+            if self
+                .known
+                .get(&key)
+                .is_some_and(|known| known.reviewed == reviewed)
+            {
                 self.known.remove(&key);
             }
         }

@@ -86,7 +86,8 @@ impl Refusal {
             ),
             Self::TokenRefused(reason) => unauthenticated(
                 r#"Bearer error="invalid_token""#,
-                "The token is not accepted: it may have expired, or be meant for another audience.".to_owned(),
+                "The token is not accepted: it may have expired, or be meant for another audience."
+                    .to_owned(),
             )
             .with_cause(&*reason),
             Self::Forbidden(reason) => Problem::new(ProblemKind::FORBIDDEN)

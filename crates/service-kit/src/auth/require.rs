@@ -24,7 +24,10 @@ pub fn require<S>(router: Router<S>, authenticator: Authenticator, access: Acces
 where
     S: Clone + Send + Sync + 'static,
 {
-    let guard = Guard { authenticator, access };
+    let guard = Guard {
+        authenticator,
+        access,
+    };
     router.layer(middleware::from_fn_with_state(guard, pass))
 }
 
@@ -35,7 +38,10 @@ struct Guard {
 }
 
 async fn pass(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let Guard { authenticator, access } = guard;
+    let Guard {
+        authenticator,
+        access,
+    } = guard;
     match authenticator.authenticate(request.headers(), access).await {
         Ok(caller) => {
             request.headers_mut().remove(header::AUTHORIZATION);

@@ -74,7 +74,11 @@ impl Reviews {
                 under_way.clone()
             } else {
                 self.metrics.count_lookup(Lookup::Miss);
-                let lane = if state.memory.knows(&key) { Lane::Known } else { Lane::Newcomer };
+                let lane = if state.memory.knows(&key) {
+                    Lane::Known
+                } else {
+                    Lane::Newcomer
+                };
                 let ticket = self.lanes.enter(lane).map_err(|Full| {
                     self.metrics.count_review(ReviewResult::TurnedAway);
                     Refusal::Busy
@@ -102,11 +106,9 @@ impl Reviews {
             verdict
         });
         // A task that panics says so to all who wait, instead of leaving them waiting.
-        task.map(|ended| {
-            ended.unwrap_or_else(|broken| Err(Undecided::BrokeDown(broken.to_string()).into()))
-        })
-        .boxed()
-        .shared()
+        task.map(|ended| ended.unwrap_or_else(|broken| Err(Undecided::BrokeDown(broken.to_string()).into())))
+            .boxed()
+            .shared()
     }
 
     async fn review(&self, ticket: Ticket, token: Token, access: Access, began: Instant) -> Verdict {

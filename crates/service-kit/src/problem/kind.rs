@@ -47,11 +47,7 @@ impl ProblemKind {
         StatusCode::UNAUTHORIZED,
     );
     /// 403: who sends the request is known, and may not do this.
-    pub const FORBIDDEN: Self = Self::new(
-        "forbidden",
-        "The caller may not do this",
-        StatusCode::FORBIDDEN,
-    );
+    pub const FORBIDDEN: Self = Self::new("forbidden", "The caller may not do this", StatusCode::FORBIDDEN);
     /// 404: the path is served, the thing it names does not exist.
     pub const NOT_FOUND: Self = Self::new("not-found", "Not found", StatusCode::NOT_FOUND);
     /// 404: nothing is served under this path.

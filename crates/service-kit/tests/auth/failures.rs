@@ -17,22 +17,37 @@ fn failures() -> Vec<(&'static str, Answer)> {
         ("504", Answer::failure(504, "timed out")),
         ("429", Answer::failure(429, "too many requests")),
         ("our own token expired", Answer::failure(401, "Unauthorized")),
-        ("our own role is missing", Answer::failure(403, "tokenreviews is forbidden")),
+        (
+            "our own role is missing",
+            Answer::failure(403, "tokenreviews is forbidden"),
+        ),
         ("404", Answer::raw(404, "404 page not found")),
         ("422", Answer::failure(422, "invalid")),
         ("a redirect", Answer::raw(302, "")),
         ("a page", Answer::raw(200, "<html>log in first</html>")),
         ("nothing", Answer::raw(201, "")),
-        ("no JSON", Answer::raw(201, r#"{"status": {"authenticated": true, "allowed": true"#)),
+        (
+            "no JSON",
+            Answer::raw(201, r#"{"status": {"authenticated": true, "allowed": true"#),
+        ),
         ("an empty object", Answer::raw(201, "{}")),
         ("a list", Answer::raw(201, r#"[{"status": {"allowed": true}}]"#)),
         (
             "another kind",
-            Answer::raw(200, r#"{"kind": "Status", "status": {"authenticated": true, "allowed": true}}"#),
+            Answer::raw(
+                200,
+                r#"{"kind": "Status", "status": {"authenticated": true, "allowed": true}}"#,
+            ),
         ),
         ("no status", Answer::status(json!(null))),
-        ("texts for truth", Answer::status(json!({"authenticated": "true", "allowed": "true"}))),
-        ("numbers for truth", Answer::status(json!({"authenticated": 1, "allowed": 1}))),
+        (
+            "texts for truth",
+            Answer::status(json!({"authenticated": "true", "allowed": "true"})),
+        ),
+        (
+            "numbers for truth",
+            Answer::status(json!({"authenticated": 1, "allowed": 1})),
+        ),
         ("a huge answer", Answer::raw(201, &large.to_string())),
         ("a closed connection", Answer::close()),
         ("silence", Answer::silence()),
@@ -98,7 +113,10 @@ async fn an_api_server_under_another_authority_is_told_nothing() {
     assert_undecided(&service.post_as("good").await, "another authority");
     assert_eq!(api_server.token_reviews().len(), 0);
     // The same with the right authority works: it is the certificate that was refused.
-    assert_eq!(Service::start(&api_server).await.post_as("good").await.status(), 200);
+    assert_eq!(
+        Service::start(&api_server).await.post_as("good").await.status(),
+        200
+    );
 }
 
 #[tokio::test]
@@ -128,6 +146,10 @@ async fn our_own_token_is_read_again_from_its_file() {
     assert_undecided(&service.post_as("good").await, "the old token");
     tokio::time::sleep(Duration::from_secs(52)).await;
     assert_eq!(service.post_as("good").await.status(), 200);
-    let credentials: Vec<_> = api_server.token_reviews().into_iter().map(|review| review.credential).collect();
+    let credentials: Vec<_> = api_server
+        .token_reviews()
+        .into_iter()
+        .map(|review| review.credential)
+        .collect();
     assert_eq!(credentials, ["own-token", "own-token", "next-token"]);
 }

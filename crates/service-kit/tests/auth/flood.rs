@@ -99,7 +99,11 @@ async fn who_finds_the_queue_full_is_told_to_come_back_soon() {
     let (first, second) = tokio::join!(first, second);
     assert_eq!((first.status(), first.header("retry-after")), (503, Some("2")));
     assert_eq!(
-        (second.status(), second.detail().as_str(), second.header("retry-after")),
+        (
+            second.status(),
+            second.detail().as_str(),
+            second.header("retry-after")
+        ),
         (503, "Too many callers wait to be identified.", Some("1"))
     );
     assert!(

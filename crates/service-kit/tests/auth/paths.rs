@@ -40,7 +40,11 @@ async fn no_spelling_of_a_path_gets_in_without_a_token() {
         assert!(refused.contains(&reply.status()), "{target}: {}", reply.status());
         assert_eq!(service.handled(), handled, "{target}");
         if target != "*" {
-            assert_eq!(service.send(&request(&bearer("good"))).await.status(), authorised, "{target}");
+            assert_eq!(
+                service.send(&request(&bearer("good"))).await.status(),
+                authorised,
+                "{target}"
+            );
         }
     }
 }
@@ -64,8 +68,16 @@ async fn no_method_gets_in_without_a_token() {
         let request = |headers: &str| format!("{method} {PATH} HTTP/1.1\r\nhost: kit\r\n{headers}\r\n");
         let override_method = "x-http-method-override: POST\r\n";
         assert_eq!(service.send(&request("")).await.status(), 401, "{method}");
-        assert_eq!(service.send(&request(override_method)).await.status(), 401, "{method}");
-        assert_eq!(service.send(&request(&bearer("good"))).await.status(), authorised, "{method}");
+        assert_eq!(
+            service.send(&request(override_method)).await.status(),
+            401,
+            "{method}"
+        );
+        assert_eq!(
+            service.send(&request(&bearer("good"))).await.status(),
+            authorised,
+            "{method}"
+        );
     }
     assert_eq!(service.handled(), 1);
 }
@@ -76,7 +88,9 @@ async fn probes_need_neither_token_nor_api_server() {
     let service = Service::start(&api_server).await;
     api_server.stop().await;
     for path in ["/healthz", "/readyz"] {
-        let reply = service.send(&format!("GET {path} HTTP/1.1\r\nhost: kit\r\n\r\n")).await;
+        let reply = service
+            .send(&format!("GET {path} HTTP/1.1\r\nhost: kit\r\n\r\n"))
+            .await;
         assert_eq!(reply.status(), 200, "{path}");
     }
 }

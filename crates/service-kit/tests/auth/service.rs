@@ -77,7 +77,9 @@ impl Service {
     }
 
     pub(crate) async fn with(authenticator: Authenticator) -> Self {
-        let server = Server::bind(ServerConfig::ephemeral(), &authenticator).await.unwrap();
+        let server = Server::bind(ServerConfig::ephemeral(), &authenticator)
+            .await
+            .unwrap();
         let mut registry = metrics::registry("kit");
         authenticator.register_metrics(&mut registry);
         let boundary = Boundary {
@@ -159,9 +161,7 @@ pub(crate) fn two_accesses(authenticator: &Authenticator) -> Router {
     let ok = || async { "ok" };
     let write = Router::new().route("/write", post(ok));
     let read = Router::new().route("/read", get(ok));
-    fallbacks(
-        require(write, authenticator.clone(), RECORD).merge(require(read, authenticator.clone(), LIST)),
-    )
+    fallbacks(require(write, authenticator.clone(), RECORD).merge(require(read, authenticator.clone(), LIST)))
 }
 
 pub(crate) fn bearer(token: &str) -> String {
@@ -195,7 +195,9 @@ impl Reply {
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        self.head
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -206,7 +208,9 @@ impl Reply {
     pub(crate) fn problem(&self) -> String {
         let body = self.json();
         let uri = body["type"].as_str().unwrap_or_default();
-        uri.strip_prefix("https://kubernaut.ai/problems/").unwrap_or_default().to_owned()
+        uri.strip_prefix("https://kubernaut.ai/problems/")
+            .unwrap_or_default()
+            .to_owned()
     }
 
     pub(crate) fn detail(&self) -> String {
@@ -230,7 +234,12 @@ pub(crate) fn invalid_token() -> (u16, String, Option<String>) {
 #[track_caller]
 pub(crate) fn assert_undecided(reply: &Reply, case: &str) {
     assert_eq!(
-        (reply.status(), reply.problem(), reply.detail(), reply.header("retry-after")),
+        (
+            reply.status(),
+            reply.problem(),
+            reply.detail(),
+            reply.header("retry-after")
+        ),
         (
             503,
             "service-unavailable".to_owned(),

@@ -20,7 +20,13 @@ async fn a_hundred_requests_at_once_with_one_token_make_one_review_of_each_kind(
     let service = Service::start(&api_server).await;
     let replies = join_all((0..100).map(|_| service.post_as("good"))).await;
     assert_eq!(replies.iter().filter(|reply| reply.status() == 200).count(), 100);
-    assert_eq!((api_server.token_reviews().len(), api_server.access_reviews().len()), (1, 1));
+    assert_eq!(
+        (
+            api_server.token_reviews().len(),
+            api_server.access_reviews().len()
+        ),
+        (1, 1)
+    );
     service.post_as("good").await;
     assert_eq!(
         service.metrics(),
@@ -65,7 +71,13 @@ async fn a_role_that_is_granted_counts_at_once_and_one_that_is_taken_away_after_
     time::advance(Duration::from_secs(10)).await;
     time::resume();
     assert_eq!(service.post_as("token").await.status(), 403);
-    assert_eq!((api_server.token_reviews().len(), api_server.access_reviews().len()), (3, 3));
+    assert_eq!(
+        (
+            api_server.token_reviews().len(),
+            api_server.access_reviews().len()
+        ),
+        (3, 3)
+    );
 }
 
 #[tokio::test]
@@ -89,7 +101,11 @@ async fn a_caller_that_hangs_up_takes_nobody_along() {
     let (others, ()) = tokio::join!(others, hang_up);
     assert!(others.iter().all(|reply| reply.status() == 200));
     assert_eq!((service.handled(), api_server.token_reviews().len()), (3, 1));
-    assert!(service.exposition().contains(r#"status="499",problem="client-closed-request"} 1"#));
+    assert!(
+        service
+            .exposition()
+            .contains(r#"status="499",problem="client-closed-request"} 1"#)
+    );
 }
 
 #[tokio::test]
@@ -99,7 +115,13 @@ async fn every_metric_says_what_it_is_and_counts_every_end_of_a_review() {
     api_server.on_token("other", Answer::user("bob"));
     api_server.on_token("broken", Answer::close());
     let service = Service::start(&api_server).await;
-    for (token, status) in [("good", 200), ("good", 200), ("other", 403), ("bad", 401), ("broken", 503)] {
+    for (token, status) in [
+        ("good", 200),
+        ("good", 200),
+        ("other", 403),
+        ("bad", 401),
+        ("broken", 503),
+    ] {
         assert_eq!(service.post_as(token).await.status(), status, "{token}");
     }
     assert_eq!(
@@ -118,7 +140,13 @@ async fn every_metric_says_what_it_is_and_counts_every_end_of_a_review() {
     let text = service.exposition();
     assert!(text.contains("\nkit_auth_review_duration_seconds_count 4\n"));
     assert!(text.contains("# UNIT kit_auth_review_duration_seconds seconds\n"));
-    for name in ["reviews", "cache_lookups", "reviews_in_flight", "reviews_waiting", "review_duration_seconds"] {
+    for name in [
+        "reviews",
+        "cache_lookups",
+        "reviews_in_flight",
+        "reviews_waiting",
+        "review_duration_seconds",
+    ] {
         assert!(text.contains(&format!("# HELP kit_auth_{name} ")), "{name}");
     }
 }

@@ -19,17 +19,38 @@ async fn refusal(config: AuthConfig) -> String {
 #[tokio::test]
 async fn what_would_let_the_wrong_ones_in_is_refused_at_start() {
     let api_server = ApiServer::start().await;
-    for audiences in [vec![], vec![String::new()], vec!["kubernaut".to_owned(), String::new()]] {
-        let error = refusal(AuthConfig { audiences, ..config(&api_server) }).await;
-        assert!(error.starts_with("`auth.audiences` is empty or has an empty entry: name the audience"), "{error}");
+    for audiences in [
+        vec![],
+        vec![String::new()],
+        vec!["kubernaut".to_owned(), String::new()],
+    ] {
+        let error = refusal(AuthConfig {
+            audiences,
+            ..config(&api_server)
+        })
+        .await;
+        assert!(
+            error.starts_with("`auth.audiences` is empty or has an empty entry: name the audience"),
+            "{error}"
+        );
     }
     let kubeconfig = api_server.kubeconfig_to("http://127.0.0.1:8001");
-    let error = refusal(AuthConfig { kubeconfig, ..config(&api_server) }).await;
-    assert!(error.contains("the API server http://127.0.0.1:8001/ would be asked without TLS"), "{error}");
+    let error = refusal(AuthConfig {
+        kubeconfig,
+        ..config(&api_server)
+    })
+    .await;
+    assert!(
+        error.contains("the API server http://127.0.0.1:8001/ would be asked without TLS"),
+        "{error}"
+    );
 
     let unchecked = config(&api_server);
     let text = std::fs::read_to_string(&unchecked.kubeconfig).unwrap();
-    let text = text.replace("cluster: {server", "cluster: {insecure-skip-tls-verify: true, server");
+    let text = text.replace(
+        "cluster: {server",
+        "cluster: {insecure-skip-tls-verify: true, server",
+    );
     std::fs::write(&unchecked.kubeconfig, text).unwrap();
     let error = refusal(unchecked).await;
     assert!(error.contains("or without checking its certificate"), "{error}");
@@ -43,9 +64,16 @@ async fn what_cannot_work_is_refused_at_start_by_name() {
         ..config(&api_server)
     })
     .await;
-    assert_eq!(error, "`auth.review_timeout` is zero: no review would ever succeed");
+    assert_eq!(
+        error,
+        "`auth.review_timeout` is zero: no review would ever succeed"
+    );
     let kubeconfig = "/nowhere/kubeconfig".into();
-    let error = refusal(AuthConfig { kubeconfig, ..config(&api_server) }).await;
+    let error = refusal(AuthConfig {
+        kubeconfig,
+        ..config(&api_server)
+    })
+    .await;
     assert!(
         error.starts_with(r#"`auth.kubeconfig` names "/nowhere/kubeconfig", which cannot be used: "#),
         "{error}"
@@ -63,7 +91,9 @@ async fn a_server_listens_where_others_reach_it_only_with_authentication() {
         mode: AuthMode::Disabled,
         ..config(&api_server)
     };
-    let disabled = Authenticator::from_config(&disabled, VerdictKeys::seeded(1)).await.unwrap();
+    let disabled = Authenticator::from_config(&disabled, VerdictKeys::seeded(1))
+        .await
+        .unwrap();
     let refused = Server::bind(everywhere(), &disabled).await;
     assert!(matches!(refused, Err(ListenError::NotLoopback { .. })));
     let enabled = Authenticator::from_config(&config(&api_server), VerdictKeys::seeded(1))

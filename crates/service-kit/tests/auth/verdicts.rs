@@ -119,8 +119,14 @@ async fn a_token_that_does_not_prove_the_caller_to_us_is_refused() {
     for (name, status) in [
         ("not authenticated", json!({"authenticated": false})),
         ("nothing said", json!({})),
-        ("not authenticated, with a user", json!({"authenticated": false, "user": user, "audiences": ours})),
-        ("expired", json!({"authenticated": false, "error": "[invalid bearer token, token has expired]"})),
+        (
+            "not authenticated, with a user",
+            json!({"authenticated": false, "user": user, "audiences": ours}),
+        ),
+        (
+            "expired",
+            json!({"authenticated": false, "error": "[invalid bearer token, token has expired]"}),
+        ),
         (
             "authenticated with an error",
             json!({"authenticated": true, "user": user, "audiences": ours, "error": "webhook is away"}),
@@ -129,11 +135,20 @@ async fn a_token_that_does_not_prove_the_caller_to_us_is_refused() {
             "another audience",
             json!({"authenticated": true, "user": user, "audiences": ["https://kubernetes.default.svc"]}),
         ),
-        ("audience in another case", json!({"authenticated": true, "user": user, "audiences": ["Kubernaut"]})),
-        ("empty audiences", json!({"authenticated": true, "user": user, "audiences": []})),
+        (
+            "audience in another case",
+            json!({"authenticated": true, "user": user, "audiences": ["Kubernaut"]}),
+        ),
+        (
+            "empty audiences",
+            json!({"authenticated": true, "user": user, "audiences": []}),
+        ),
         ("no audiences", json!({"authenticated": true, "user": user})),
         ("no user", json!({"authenticated": true, "audiences": ours})),
-        ("empty user", json!({"authenticated": true, "user": {"username": ""}, "audiences": ours})),
+        (
+            "empty user",
+            json!({"authenticated": true, "user": {"username": ""}, "audiences": ours}),
+        ),
     ] {
         api_server.on_token("token", Answer::status(status));
         let reply = service.post_as("token").await;
@@ -271,7 +286,11 @@ async fn a_refusal_is_read_even_by_a_client_that_sends_a_large_body_first() {
 #[tokio::test]
 async fn without_authentication_everybody_is_anonymous() {
     let service = Service::with(Authenticator::disabled()).await;
-    for headers in [String::new(), bearer("good"), "x-remote-user: root\r\n".to_owned()] {
+    for headers in [
+        String::new(),
+        bearer("good"),
+        "x-remote-user: root\r\n".to_owned(),
+    ] {
         let reply = service.post(&headers).await;
         assert_eq!(
             reply.json(),

@@ -45,7 +45,10 @@ async fn an_api_that_other_machines_could_reach_is_refused() {
             ..ServerConfig::ephemeral()
         };
         assert!(
-            matches!(Server::bind(config, &Authenticator::disabled()).await, Err(ListenError::NotLoopback { .. })),
+            matches!(
+                Server::bind(config, &Authenticator::disabled()).await,
+                Err(ListenError::NotLoopback { .. })
+            ),
             "{address}"
         );
     }
@@ -66,7 +69,10 @@ async fn a_taken_port_is_named_with_the_option_that_changes_it() {
         ..ServerConfig::ephemeral()
     };
     assert_eq!(
-        Server::bind(config, &Authenticator::disabled()).await.unwrap_err().to_string(),
+        Server::bind(config, &Authenticator::disabled())
+            .await
+            .unwrap_err()
+            .to_string(),
         format!(
             "cannot listen for the API on {address}: Address already in use (os error 98); `server.api_address` changes the address"
         )
@@ -76,7 +82,10 @@ async fn a_taken_port_is_named_with_the_option_that_changes_it() {
         ..ServerConfig::ephemeral()
     };
     assert_eq!(
-        Server::bind(config, &Authenticator::disabled()).await.unwrap_err().to_string(),
+        Server::bind(config, &Authenticator::disabled())
+            .await
+            .unwrap_err()
+            .to_string(),
         format!(
             "cannot listen for the metrics on {address}: Address already in use (os error 98); `server.metrics_address` changes the address"
         )

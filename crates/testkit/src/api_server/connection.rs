@@ -67,7 +67,10 @@ async fn read<S: AsyncBufReadExt + Unpin>(stream: &mut S) -> io::Result<Option<R
         };
         match name.to_ascii_lowercase().as_str() {
             "authorization" => {
-                value.strip_prefix("Bearer ").unwrap_or_default().clone_into(&mut credential);
+                value
+                    .strip_prefix("Bearer ")
+                    .unwrap_or_default()
+                    .clone_into(&mut credential);
             }
             "content-length" => length = value.parse().unwrap_or(0),
             _ => {}

@@ -77,9 +77,16 @@ async fn all_who_ask_the_same_share_one_review_and_other_accesses_have_their_own
     let (reviews, asked) = reviews(&config(), obliging);
     let callers = (0..100).map(|_| reviews.verdict(token("a"), ACCESS));
     let verdicts = futures::future::join_all(callers).await;
-    assert!(verdicts.into_iter().all(|verdict| verdict.unwrap() == caller("a")));
+    assert!(
+        verdicts
+            .into_iter()
+            .all(|verdict| verdict.unwrap() == caller("a"))
+    );
     assert_eq!(asked.load(Ordering::SeqCst), 1);
-    let get = Access { verb: "get", ..ACCESS };
+    let get = Access {
+        verb: "get",
+        ..ACCESS
+    };
     assert_eq!(reviews.verdict(token("a"), get).await.unwrap(), caller("a"));
     assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
@@ -177,10 +184,12 @@ async fn a_review_ends_at_its_timeout_wherever_it_is() {
         }
     };
     // Three of four places are for newcomers, and two may wait.
-    let callers = [("a", 0), ("b", 0), ("c", 0), ("d", 1), ("e", 1), ("f", 2)].map(|(name, after)| ask(name, after));
+    let callers =
+        [("a", 0), ("b", 0), ("c", 0), ("d", 1), ("e", 1), ("f", 2)].map(|(name, after)| ask(name, after));
     let errors = futures::future::join_all(callers).await;
     let timed_out = |waited, at| {
-        let error = format!("there was no verdict within 3s, of which the review waited {waited} for its turn");
+        let error =
+            format!("there was no verdict within 3s, of which the review waited {waited} for its turn");
         (error, at)
     };
     let mut expected = vec![timed_out("0s", 3); 3];
@@ -190,7 +199,10 @@ async fn a_review_ends_at_its_timeout_wherever_it_is() {
     assert_eq!(asked.load(Ordering::SeqCst), 5);
     // Nothing is left behind.
     yield_now().await;
-    assert_eq!((reviews.metrics.in_flight.get(), reviews.metrics.waiting.get()), (0, 0));
+    assert_eq!(
+        (reviews.metrics.in_flight.get(), reviews.metrics.waiting.get()),
+        (0, 0)
+    );
     assert_eq!(reviews.state().under_way.len(), 0);
 }
 
@@ -212,13 +224,27 @@ async fn who_was_let_in_before_is_reviewed_again_while_newcomers_fill_every_plac
     });
     let flood: Vec<_> = flood.collect();
     sleep(Duration::from_millis(1)).await;
-    assert_eq!((reviews.metrics.in_flight.get(), reviews.metrics.waiting.get()), (3, 2));
+    assert_eq!(
+        (reviews.metrics.in_flight.get(), reviews.metrics.waiting.get()),
+        (3, 2)
+    );
     let began = Instant::now();
-    assert_eq!(reviews.verdict(token("known"), ACCESS).await.unwrap(), caller("known"));
+    assert_eq!(
+        reviews.verdict(token("known"), ACCESS).await.unwrap(),
+        caller("known")
+    );
     assert_eq!(began.elapsed().as_millis(), 100);
     assert_eq!(error(reviews.verdict(token("new"), ACCESS).await), "Busy");
     let busy = futures::future::join_all(flood).await;
-    assert_eq!(busy.iter().filter(|error| error.as_ref().unwrap() == "Busy").count(), 95);
+    assert_eq!(
+        busy.iter()
+            .filter(|error| error.as_ref().unwrap() == "Busy")
+            .count(),
+        95
+    );
     // The flood is over, and its queue with it.
-    assert_eq!(reviews.verdict(token("new"), ACCESS).await.unwrap(), caller("new"));
+    assert_eq!(
+        reviews.verdict(token("new"), ACCESS).await.unwrap(),
+        caller("new")
+    );
 }
