@@ -78,6 +78,11 @@ async fn causes_are_logged_once_and_tokens_never() {
             "the token is meant for others: aud ***",
         ),
         (
+            Answer::status(json!({"authenticated": true, "user": {"username": "alice"}})),
+            401,
+            "the token names no audience, or the authenticator does not look at audiences",
+        ),
+        (
             Answer::user("alice"),
             403,
             "\"alice\" is not allowed `create` on `auditrecords` in API group `kubernaut.ai`: \"no role for alice\"",
