@@ -32,6 +32,7 @@ use audit_store::{InvalidSchemaName, Reader, StoreError};
 use axum::Router;
 use embedding::{Embedder, EmbeddingCache};
 use service_kit::Clock;
+use service_kit::auth::Authenticator;
 use service_kit::boundary::RequestIds;
 use service_kit::health::{CheckFailure, Health};
 use service_kit::metrics::BuildInfo;
@@ -96,7 +97,7 @@ impl ContextApi {
         clock: Clock,
         build: BuildInfo,
     ) -> Result<Self, StartError> {
-        let server = Server::bind(config.server.clone()).await?;
+        let server = Server::bind(config.server.clone(), &Authenticator::disabled()).await?;
         let reader = database::connect(&config.database, embedder.model()).await?;
         Ok(Self {
             server,

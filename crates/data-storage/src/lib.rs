@@ -20,6 +20,7 @@ use audit_store::compatibility::{Incompatible, ModelIdentity};
 use audit_store::{InvalidSchemaName, StoreError, WriteStore, ensure_partitions, pending};
 use embedding::{Embedder, EmbeddingCache};
 use service_kit::Clock;
+use service_kit::auth::Authenticator;
 use service_kit::boundary::{Boundary, RequestIds};
 use service_kit::health::{CheckFailure, Health};
 use service_kit::metrics::{BuildInfo, HttpMetrics, Registry, register_build_info};
@@ -85,7 +86,7 @@ impl DataStorage {
         clock: Clock,
         build: BuildInfo,
     ) -> Result<Self, StartError> {
-        let server = Server::bind(config.server.clone()).await?;
+        let server = Server::bind(config.server.clone(), &Authenticator::disabled()).await?;
         if config.database.url.expose().is_empty() {
             return Err(StartError::NoDatabase);
         }

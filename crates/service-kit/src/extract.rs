@@ -9,6 +9,7 @@ mod parameter;
 mod path;
 mod query;
 
+pub(crate) use self::body::discard_body;
 pub use self::{
     body::{BodyBytes, BodyLimits},
     json::{JsonObject, media_type, parse_json},

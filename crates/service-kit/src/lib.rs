@@ -5,16 +5,19 @@
 //! 1. [`config::Loader`] reads the commented default TOML, an optional file and the environment;
 //! 2. [`telemetry::init`] starts the log;
 //! 3. [`shutdown::Shutdown`] listens for SIGTERM, SIGINT and SIGHUP;
-//! 4. [`server::Server::bind`] takes both ports, so that a taken port fails before anything else starts;
-//! 5. [`metrics::registry`] collects the metrics of every part;
-//! 6. [`router::fallbacks`] and [`boundary::stack`] wrap the routes, [`health::Health`] adds the probes;
-//! 7. [`server::Server::serve`] answers until shutdown and returns when the last request is drained.
+//! 4. [`auth::Authenticator`] learns whom to ask who callers are;
+//! 5. [`server::Server::bind`] takes both ports, so that a taken port fails before anything else starts;
+//! 6. [`metrics::registry`] collects the metrics of every part;
+//! 7. [`router::fallbacks`], [`auth::require`] and [`boundary::stack`] wrap the routes, in this order, and
+//!    [`health::Health`] adds the probes;
+//! 8. [`server::Server::serve`] answers until shutdown and returns when the last request is drained.
 //!
 //! ```
 //! use std::sync::Arc;
 //!
 //! use axum::{Router, routing::get};
 //! use service_kit::{
+//!     auth::{Access, AuthConfig, Authenticator, VerdictKeys, require},
 //!     boundary::{Boundary, RequestIds, RequestsConfig, stack},
 //!     config::Loader,
 //!     health::Health,
@@ -30,6 +33,7 @@
 //! struct Config {
 //!     server: ServerConfig,
 //!     requests: RequestsConfig,
+//!     auth: AuthConfig,
 //!     log: LogConfig,
 //! }
 //!
@@ -47,6 +51,16 @@
 //!     body_read_timeout = "10s"
 //!     body_max_bytes = 1_048_576
 //!
+//!     [auth]
+//!     mode = "disabled"
+//!     audiences = []
+//!     kubeconfig = ""
+//!     cache_ttl = "10s"
+//!     cache_entries = 4096
+//!     max_reviews_in_flight = 16
+//!     max_reviews_waiting = 256
+//!     review_timeout = "3s"
+//!
 //!     [log]
 //!     format = "json"
 //!     level = "info"
@@ -58,10 +72,12 @@
 //! let config: Config = Loader::new(DEFAULTS).environment("GREETER", std::env::vars_os()).load()?;
 //! telemetry::init(&config.log, &["greeter"])?;
 //! let shutdown = Shutdown::on_signals()?;
-//! let server = Server::bind(config.server).await?;
+//! let authenticator = Authenticator::from_config(&config.auth, VerdictKeys::from_os()).await?;
+//! let server = Server::bind(config.server, &authenticator).await?;
 //!
 //! let mut registry = metrics::registry("greeter");
 //! metrics::register_build_info(&mut registry, &BuildInfo { version: "0.1.0".into(), revision: "unknown".into() });
+//! authenticator.register_metrics(&mut registry);
 //! let boundary = Boundary {
 //!     limits: config.requests,
 //!     request_ids: RequestIds::from_os(),
@@ -69,7 +85,8 @@
 //! };
 //! let probes = Health::builder().required("voice", || async { Ok(()) }).build(shutdown.clone()).router();
 //! let routes = Router::new().route("/greeting", get(|| async { "hello" }));
-//! let api = stack(fallbacks(routes), boundary).merge(probes.clone());
+//! let greet = Access { verb: "get", group: "example.org", resource: "greetings" };
+//! let api = stack(require(fallbacks(routes), authenticator, greet), boundary).merge(probes.clone());
 //! let metrics = metrics::router(Arc::new(registry)).merge(probes);
 //!
 //! # shutdown.begin();
@@ -90,6 +107,7 @@
 //! To add a kind of problem, add a constant to [`problem::ProblemKind`], or to the service if only it can answer so.
 //! To add behaviour around every request, add one layer to [`boundary::stack`] and say why it stands where it stands.
 
+pub mod auth;
 pub mod boundary;
 pub mod clock;
 pub mod config;

@@ -19,7 +19,7 @@ pub use self::{
     config::ServerConfig,
     listener::{ListenError, ListenerName},
 };
-use crate::shutdown::Shutdown;
+use crate::{auth::Authenticator, shutdown::Shutdown};
 
 /// Both ports taken, nothing served yet.
 #[derive(Debug)]
@@ -48,11 +48,14 @@ pub enum Ended {
 impl Server {
     /// Takes both ports. Port 0 takes any free one.
     ///
+    /// `authenticator` is the one that the routes are [wrapped with](crate::auth::require). If it lets everybody in, the
+    /// API address must be one that other machines cannot reach.
+    ///
     /// # Errors
     ///
     /// [`ListenError`], which names the address and the option that changes it.
-    pub async fn bind(config: ServerConfig) -> Result<Self, ListenError> {
-        if config.loopback_only && !config.api_address.ip().to_canonical().is_loopback() {
+    pub async fn bind(config: ServerConfig, authenticator: &Authenticator) -> Result<Self, ListenError> {
+        if !authenticator.is_enabled() && !config.api_address.ip().to_canonical().is_loopback() {
             return Err(ListenError::NotLoopback {
                 address: config.api_address,
             });

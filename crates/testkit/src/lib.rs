@@ -1,5 +1,6 @@
 //! Dev only: what the tests of both services need.
 //!
+//! * [`ApiServer`]: a Kubernetes API server that reviews tokens as it is told;
 //! * [`Database`]: a schema per test on one PostgreSQL that all test processes share;
 //! * [`request`]: requests straight into a router, without sockets;
 //! * [`records`]: bodies of the four kinds of record.
@@ -11,9 +12,11 @@
     reason = "test support: a failure is the test's failure, told where it happens"
 )]
 
+mod api_server;
 mod database;
 pub mod records;
 pub mod request;
 mod run;
 
+pub use api_server::{Answer, ApiServer, Request};
 pub use database::Database;

@@ -66,10 +66,7 @@ async fn read(mut body: Body, headers: &HeaderMap, limits: BodyLimits) -> Result
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
         .unwrap_or(0);
     if declared > limits.max_bytes {
-        // A client that waits for `100 Continue` has sent nothing yet: reading would invite it to.
-        if !headers.contains_key(header::EXPECT) {
-            discard(&mut body).await;
-        }
+        discard_sent(&mut body, headers).await;
         return Err(too_large(limits));
     }
     match timeout(
@@ -108,6 +105,19 @@ async fn collect(body: &mut Body, declared: usize, max_bytes: usize) -> Result<O
         }
     }
     Ok(Some(bytes.freeze()))
+}
+
+/// Reads away the body of a request that is refused for its head.
+pub(crate) async fn discard_body(request: Request) {
+    let (parts, mut body) = request.into_parts();
+    discard_sent(&mut body, &parts.headers).await;
+}
+
+async fn discard_sent(body: &mut Body, headers: &HeaderMap) {
+    // A client that waits for `100 Continue` has sent nothing yet: reading would invite it to.
+    if !headers.contains_key(header::EXPECT) {
+        discard(body).await;
+    }
 }
 
 async fn discard(body: &mut Body) {

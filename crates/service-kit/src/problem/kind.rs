@@ -40,6 +40,14 @@ impl ProblemKind {
         "A parameter cannot be used",
         StatusCode::BAD_REQUEST,
     );
+    /// 401: the request carries no token that proves who sends it; `WWW-Authenticate` says what is missing.
+    pub const UNAUTHENTICATED: Self = Self::new(
+        "unauthenticated",
+        "The caller is not authenticated",
+        StatusCode::UNAUTHORIZED,
+    );
+    /// 403: who sends the request is known, and may not do this.
+    pub const FORBIDDEN: Self = Self::new("forbidden", "The caller may not do this", StatusCode::FORBIDDEN);
     /// 404: the path is served, the thing it names does not exist.
     pub const NOT_FOUND: Self = Self::new("not-found", "Not found", StatusCode::NOT_FOUND);
     /// 404: nothing is served under this path.
@@ -104,11 +112,13 @@ impl ProblemKind {
     );
 
     /// All kinds above, for documentation and tests.
-    pub const STANDARD: [Self; 15] = [
+    pub const STANDARD: [Self; 17] = [
         Self::VALIDATION_ERROR,
         Self::MALFORMED_JSON,
         Self::INCOMPLETE_BODY,
         Self::INVALID_PARAMETER,
+        Self::UNAUTHENTICATED,
+        Self::FORBIDDEN,
         Self::NOT_FOUND,
         Self::UNKNOWN_PATH,
         Self::METHOD_NOT_ALLOWED,
@@ -160,6 +170,7 @@ mod tests {
             .map(|kind| (kind.slug(), kind.status().as_u16()))
             .into();
         let told = [
+            ("forbidden", 403),
             ("gateway-timeout", 504),
             ("incomplete-body", 400),
             ("internal-error", 500),
@@ -171,6 +182,7 @@ mod tests {
             ("request-timeout", 408),
             ("service-unavailable", 503),
             ("too-many-requests", 429),
+            ("unauthenticated", 401),
             ("unknown-path", 404),
             ("unprocessable", 422),
             ("unsupported-media-type", 415),

@@ -28,14 +28,6 @@ pub struct ServerConfig {
     /// How long requests may go on after the port is closed.
     #[serde(with = "crate::config::duration")]
     pub drain_timeout: Duration,
-    /// Refuse an API address that other machines can reach. No key of the file: a service clears it itself, once it
-    /// authenticates its callers.
-    #[serde(skip, default = "yes")]
-    pub loopback_only: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl ServerConfig {
@@ -49,7 +41,6 @@ impl ServerConfig {
             header_read_timeout: Duration::from_secs(30),
             readiness_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
-            loopback_only: true,
         }
     }
 }

@@ -60,7 +60,8 @@ pub enum ListenError {
     /// The API address can be reached from other machines, and callers are not authenticated.
     #[error(
         "refusing to serve the API on {address}: other machines could reach it, and callers are not authenticated; \
-         set `server.api_address` to a loopback address such as 127.0.0.1:{}", address.port()
+         set `server.api_address` to a loopback address such as 127.0.0.1:{}, or `auth.mode` to \"kubernetes\"",
+        address.port()
     )]
     NotLoopback {
         /// The address asked for.
