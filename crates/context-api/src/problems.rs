@@ -31,9 +31,10 @@ pub(crate) fn of_store(error: StoreError) -> Problem {
         StoreError::Timeout(_) => Problem::new(ProblemKind::GATEWAY_TIMEOUT)
             .with_detail("The database took too long. Narrower filters help.")
             .with_cause(error),
-        StoreError::Rejected { .. } | StoreError::Inconsistent(_) | StoreError::Driver(_) => {
-            Problem::internal(error)
-        }
+        StoreError::Rejected { .. }
+        | StoreError::KeyReused
+        | StoreError::Inconsistent(_)
+        | StoreError::Driver(_) => Problem::internal(error),
     }
 }
 

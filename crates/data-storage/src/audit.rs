@@ -14,15 +14,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use service_kit::auth::Caller;
 use service_kit::{Problem, Violation};
 
 use crate::idempotency::RequestKey;
 use crate::ingest::Submission;
 use crate::state::State;
 use crate::validation::Context;
-
-/// The actor of a caller who is not authenticated, by the name Kubernetes gives such a caller.
-const ANONYMOUS: &str = "system:anonymous";
 
 /// Answer to a record that was stored: 201 for a new version, 200 for a replay, which gets the first answer's ids.
 #[derive(Debug, Serialize)]
@@ -73,6 +71,7 @@ fn parser(kind: RecordKind) -> Parse {
 /// What the handlers of the four kinds have in common: validate, store, answer.
 async fn store(
     state: &State,
+    caller: &Caller,
     key: RequestKey,
     kind: RecordKind,
     body: Map<String, Value>,
@@ -85,7 +84,7 @@ async fn store(
     let key = key.of(
         kind.as_str(),
         &Value::Object(body),
-        ANONYMOUS,
+        &caller.username,
         now,
         state.keys_kept_for,
     );
@@ -93,7 +92,7 @@ async fn store(
         .ingest
         .store(Submission {
             records: vec![record],
-            actor: ANONYMOUS.to_owned(),
+            actor: caller.username.to_string(),
             received_at: now,
             key,
         })

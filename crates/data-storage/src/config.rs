@@ -7,6 +7,7 @@ use std::time::Duration;
 use audit_store::{ConnectOptions, InvalidSchemaName, PartitionWindow, SchemaName};
 use embedding::CacheOptions;
 use serde::Deserialize;
+use service_kit::auth::AuthConfig;
 use service_kit::boundary::RequestsConfig;
 use service_kit::config::{ConfigError, Loader, Secret, duration};
 use service_kit::server::ServerConfig;
@@ -24,6 +25,7 @@ pub const DEFAULTS: &str = include_str!("../../../config/data-storage.toml");
 )]
 pub struct Config {
     pub server: ServerConfig,
+    pub auth: AuthConfig,
     pub requests: RequestsConfig,
     pub log: LogConfig,
     pub database: DatabaseConfig,

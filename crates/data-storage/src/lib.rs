@@ -20,7 +20,7 @@ use audit_store::compatibility::{Incompatible, ModelIdentity};
 use audit_store::{InvalidSchemaName, StoreError, WriteStore, ensure_partitions, pending};
 use embedding::{Embedder, EmbeddingCache};
 use service_kit::Clock;
-use service_kit::auth::Authenticator;
+use service_kit::auth::{AuthError, Authenticator, VerdictKeys};
 use service_kit::boundary::{Boundary, RequestIds};
 use service_kit::health::{CheckFailure, Health};
 use service_kit::metrics::{BuildInfo, HttpMetrics, Registry, register_build_info};
@@ -45,6 +45,9 @@ pub enum StartError {
     /// A port cannot be taken.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Callers cannot be identified as configured.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
     /// The schema's name is no identifier.
     #[error(transparent)]
     Schema(#[from] InvalidSchemaName),
@@ -67,6 +70,7 @@ impl From<StoreError> for StartError {
 /// A service that holds its ports and its database, ready to serve.
 pub struct DataStorage {
     server: Server,
+    authenticator: Authenticator,
     config: Config,
     store: WriteStore,
     embedder: Embedder,
@@ -86,7 +90,8 @@ impl DataStorage {
         clock: Clock,
         build: BuildInfo,
     ) -> Result<Self, StartError> {
-        let server = Server::bind(config.server.clone(), &Authenticator::disabled()).await?;
+        let authenticator = Authenticator::from_config(&config.auth, VerdictKeys::from_os()).await?;
+        let server = Server::bind(config.server.clone(), &authenticator).await?;
         if config.database.url.expose().is_empty() {
             return Err(StartError::NoDatabase);
         }
@@ -95,6 +100,7 @@ impl DataStorage {
         ensure_partitions(&store, clock.now(), config.partitions.window()).await?;
         Ok(Self {
             server,
+            authenticator,
             config,
             store,
             embedder,
@@ -119,6 +125,7 @@ impl DataStorage {
     pub async fn serve(self, shutdown: Shutdown) -> Ended {
         let Self {
             server,
+            authenticator,
             config,
             store,
             embedder,
@@ -127,6 +134,7 @@ impl DataStorage {
         } = self;
         let mut registry = service_kit::metrics::registry("datastorage");
         register_build_info(&mut registry, &build);
+        authenticator.register_metrics(&mut registry);
         let metrics = Metrics::register(&mut registry);
         let boundary = Boundary {
             limits: config.requests,
@@ -148,7 +156,7 @@ impl DataStorage {
         ));
         let probes = probes(&store, &ingest, shutdown.clone());
         let state = State::new(ingest, clock, &config, metrics);
-        let api = router(state, boundary).merge(probes.clone());
+        let api = router(state, authenticator, boundary).merge(probes.clone());
         let ended = server
             .serve(api, with_metrics(registry).merge(probes), shutdown.clone())
             .await;

@@ -2,6 +2,7 @@
 
 use axum::routing::post;
 use axum::{Extension, Router};
+use service_kit::auth::{Access, Authenticator, require};
 use service_kit::boundary::{Boundary, stack};
 use service_kit::extract::BodyLimits;
 use service_kit::router::fallbacks;
@@ -9,8 +10,15 @@ use service_kit::router::fallbacks;
 use crate::audit;
 use crate::state::State;
 
+/// What a caller must be allowed to do.
+const RECORD: Access = Access {
+    verb: "create",
+    group: "kubernaut.ai",
+    resource: "auditrecords",
+};
+
 /// The API, wrapped in what happens around every request.
-pub fn router(state: State, boundary: Boundary) -> Router {
+pub fn router(state: State, authenticator: Authenticator, boundary: Boundary) -> Router {
     let batch_limits = BodyLimits {
         max_bytes: state.batches.body_max_bytes,
         read_timeout: boundary.limits.body_read_timeout,
@@ -24,5 +32,6 @@ pub fn router(state: State, boundary: Boundary) -> Router {
             "/api/v1/audit/batch",
             post(audit::batch::post).layer(Extension(batch_limits)),
         );
-    stack(fallbacks(routes).with_state(state), boundary)
+    let guarded = require(fallbacks(routes).with_state(state), authenticator, RECORD);
+    stack(guarded, boundary)
 }

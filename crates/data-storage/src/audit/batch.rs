@@ -9,11 +9,11 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use futures::future::join_all;
 use serde_json::Value;
+use service_kit::auth::Caller;
 use service_kit::extract::{BodyBytes, QueryParameters};
 use service_kit::problem::Location;
 use service_kit::{Problem, Violation};
 
-use super::ANONYMOUS;
 use crate::idempotency::RequestKey;
 use crate::ingest::Submission;
 use crate::state::State;
@@ -24,6 +24,7 @@ use body::Entry;
 /// Stores the records of a batch: with `atomic=true` all or none, else each by itself.
 pub(crate) async fn post(
     Extract(state): Extract<State>,
+    caller: Caller,
     headers: HeaderMap,
     key: RequestKey,
     RawQuery(query): RawQuery,
@@ -43,13 +44,13 @@ pub(crate) async fn post(
     let key = key.of(
         request,
         &body::content(entries),
-        ANONYMOUS,
+        &caller.username,
         now,
         state.keys_kept_for,
     );
     let submission = |records| Submission {
         records,
-        actor: ANONYMOUS.to_owned(),
+        actor: caller.username.to_string(),
         received_at: now,
         key: key.clone(),
     };

@@ -4,6 +4,7 @@ use audit_store::record::{Environment, Priority, Record, RecordKind, Remediation
 use axum::extract::State as Extract;
 use axum::response::Response;
 use serde_json::{Map, Value};
+use service_kit::auth::Caller;
 use service_kit::extract::JsonObject;
 use service_kit::{Problem, Violation};
 
@@ -17,10 +18,11 @@ use crate::validation::{
 /// Stores one version of a remediation request.
 pub(crate) async fn post(
     Extract(state): Extract<State>,
+    caller: Caller,
     key: RequestKey,
     JsonObject(body): JsonObject,
 ) -> Result<Response, Problem> {
-    super::store(&state, key, RecordKind::Remediation, body).await
+    super::store(&state, &caller, key, RecordKind::Remediation, body).await
 }
 
 pub(super) fn parse(body: &Map<String, Value>, context: &Context) -> Result<Record, Vec<Violation>> {

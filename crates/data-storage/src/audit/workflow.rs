@@ -4,6 +4,7 @@ use audit_store::record::{Record, RecordKind, Workflow};
 use axum::extract::State as Extract;
 use axum::response::Response;
 use serde_json::{Map, Value};
+use service_kit::auth::Caller;
 use service_kit::extract::JsonObject;
 use service_kit::{Problem, Violation};
 
@@ -19,10 +20,11 @@ const MAX_STEPS: i64 = 1_000;
 /// Stores one version of a workflow execution.
 pub(crate) async fn post(
     Extract(state): Extract<State>,
+    caller: Caller,
     key: RequestKey,
     JsonObject(body): JsonObject,
 ) -> Result<Response, Problem> {
-    super::store(&state, key, RecordKind::Workflow, body).await
+    super::store(&state, &caller, key, RecordKind::Workflow, body).await
 }
 
 pub(super) fn parse(body: &Map<String, Value>, context: &Context) -> Result<Record, Vec<Violation>> {

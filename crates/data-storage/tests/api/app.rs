@@ -7,6 +7,7 @@ use data_storage::{Config, Ingest, Metrics, State, Writers, router, vectors};
 use embedding::Embedder;
 use serde_json::Value;
 use service_kit::Clock;
+use service_kit::auth::{Authenticator, VerdictKeys};
 use service_kit::boundary::{Boundary, RequestIds, RequestsConfig};
 use service_kit::metrics::HttpMetrics;
 use testkit::request::{Answer, post};
@@ -55,6 +56,9 @@ impl App {
             request_ids: RequestIds::seeded(1),
             metrics: HttpMetrics::register(&mut registry),
         };
+        let authenticator = Authenticator::from_config(&config.auth, VerdictKeys::seeded(1))
+            .await
+            .unwrap();
         let (ingest, writers) = Ingest::start(
             store.clone(),
             vectors(&store, embedder, &config.embedding),
@@ -66,7 +70,7 @@ impl App {
         let clock = Clock::manual(Database::now());
         let state = State::new(ingest, clock.clone(), &config, metrics);
         Self {
-            router: router(state, boundary),
+            router: router(state, authenticator, boundary),
             clock,
             store,
             database,

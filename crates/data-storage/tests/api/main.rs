@@ -4,6 +4,7 @@
 
 mod app;
 mod batches;
+mod callers;
 mod errors;
 mod idempotency_keys;
 mod late_vectors;

@@ -7,6 +7,7 @@ use devstack::Progress;
 use embedding::{CacheOptions, Embedder, EmbedderOptions, EmbeddingCache, MiniLm};
 use serde_json::Value;
 use service_kit::Clock;
+use service_kit::auth::Authenticator;
 use service_kit::boundary::{Boundary, RequestIds, RequestsConfig};
 use service_kit::metrics::{BuildInfo, HttpMetrics, registry};
 use testkit::Database;
@@ -71,7 +72,7 @@ impl Both {
             own.clone(),
         );
         let state = data_storage::State::new(ingest, clock.clone(), &config, own);
-        let data_storage = router(state, boundary);
+        let data_storage = router(state, Authenticator::disabled(), boundary);
 
         let reader = database.reader().await;
         reader
