@@ -72,14 +72,14 @@ fn identifier(text: &str, piece: &Range<usize>, from: usize) -> Range<usize> {
     let after = bytes[piece.end..].iter().take_while(|b| belongs(b)).count();
     let mut start = piece.start - before;
     let mut end = piece.end + after;
-    // The n of a line break that is written as \n.
-    if start > 0
-        && bytes[start - 1] == b'\\'
-        && matches!(bytes[start], b'n' | b'r' | b't')
-        && start < piece.start
-    {
-        start += 1;
-    }
+    // The letters of an escape before it: \n, \u0026, %26.
+    let (head, word) = (&bytes[..start], &bytes[start..piece.start]);
+    start += match word {
+        [b'n' | b'r' | b't', ..] if head.ends_with(b"\\") => 1,
+        [b'u', b'0', b'0', _, _, ..] if head.ends_with(b"\\") => 5,
+        [b'2', b'6', ..] if head.ends_with(b"%") => 2,
+        _ => 0,
+    };
     while end > piece.end && matches!(bytes[end - 1], b'.' | b'-') {
         end -= 1;
     }

@@ -27,6 +27,9 @@ impl Span {
     }
 }
 
+/// An escape that ends in a letter or a digit, which then seems to belong to the word after it.
+const ESCAPE: &str = r"\\[nrt]|\\u00[0-9A-Fa-f]{2}|%[0-9A-Fa-f]{2}";
+
 /// The rules, compiled.
 struct Compiled {
     /// What to look for first: the triggers of the patterns in their order, then those of the rules that are code.
@@ -39,20 +42,18 @@ struct Compiled {
     reason = "the patterns are constants, and every test compiles them"
 )]
 static COMPILED: LazyLock<Compiled> = LazyLock::new(|| {
-    let ascii = |pattern: &str| pattern.replace(r"\b", r"(?-u:\b)");
+    let spelled_out = |pattern: &str| {
+        pattern
+            .replace(r"\b", r"(?-u:\b)")
+            .replace(r"\<", &format!(r"(?:(?-u:\b)|{ESCAPE})"))
+    };
     let code = [keys::CANDIDATES, pem::BEGIN, manifest::KIND];
     Compiled {
-        triggers: RegexSet::new(
-            PATTERNS
-                .iter()
-                .map(|pattern| pattern.trigger)
-                .chain(code)
-                .map(ascii),
-        )
-        .expect("the triggers are valid"),
+        triggers: RegexSet::new(PATTERNS.iter().map(|pattern| pattern.trigger).chain(code))
+            .expect("the triggers are valid"),
         patterns: PATTERNS
             .iter()
-            .map(|pattern| Regex::new(&ascii(pattern.pattern)).expect("the patterns are valid"))
+            .map(|pattern| Regex::new(&spelled_out(pattern.pattern)).expect("the patterns are valid"))
             .collect(),
     }
 });
@@ -85,8 +86,8 @@ pub(crate) fn redact<'a>(text: &'a str, findings: &mut Findings) -> Cow<'a, str>
 
 /// The text after one round; `None` if nothing changed.
 fn round(text: &str, findings: &mut Findings) -> Option<String> {
-    // Inside JSON an escape can hide what a trigger looks for.
-    let escaped = text.contains("\\u");
+    // In JSON an escape can hide what a trigger looks for.
+    let escaped = text.contains("\\u") || text.contains("\\/");
     let triggers = COMPILED.triggers.matches(text);
     if !triggers.matched_any() && !escaped {
         return None;
@@ -110,17 +111,30 @@ fn round(text: &str, findings: &mut Findings) -> Option<String> {
 fn apply(index: usize, text: &str, spans: &mut Vec<Span>) {
     let pattern = &PATTERNS[index];
     for captures in COMPILED.patterns[index].captures_iter(text) {
-        let groups = if captures.len() == 1 {
-            0..1
-        } else {
-            1..captures.len()
-        };
-        for secret in groups.filter_map(|group| captures.get(group)) {
-            if (pattern.accepts)(secret.as_str()) && !values::is_masked(secret.as_str()) {
-                spans.push(Span::new(secret.start(), secret.end(), pattern.name));
+        let whole = captures.len() == 1;
+        let groups = if whole { 0..1 } else { 1..captures.len() };
+        for found in groups.filter_map(|group| captures.get(group)) {
+            let secret = if whole {
+                without_escape(found.as_str())
+            } else {
+                found.as_str()
+            };
+            if (pattern.accepts)(secret) && !values::is_masked(secret) {
+                spans.push(Span::new(found.end() - secret.len(), found.end(), pattern.name));
             }
         }
     }
+}
+
+/// What a match without groups has taken along of [`ESCAPE`]. No credential begins like that.
+fn without_escape(found: &str) -> &str {
+    let length = match found.as_bytes() {
+        [b'\\', b'u', ..] => 6,
+        [b'\\', ..] => 2,
+        [b'%', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => 3,
+        _ => 0,
+    };
+    found.get(length..).unwrap_or(found)
 }
 
 pub(crate) fn contains_standalone_secret(text: &str) -> bool {

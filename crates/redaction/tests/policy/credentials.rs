@@ -61,7 +61,7 @@ pub(crate) fn filled(template: &str) -> String {
     let mut filled = String::new();
     let mut rest = template;
     while let Some((head, tail)) = rest.split_once('«') {
-        let (name, after) = tail.split_once('»').expect("every « has its »");
+        let (name, after) = tail.split_once('»').unwrap();
         filled.push_str(head);
         filled.push_str(&credential(name));
         rest = after;

@@ -4,5 +4,6 @@
 mod corpus;
 mod credentials;
 mod effort;
+mod history;
 mod json;
 mod properties;
