@@ -5,7 +5,8 @@
 //! 1. [`config::Loader`] reads the commented default TOML, an optional file and the environment;
 //! 2. [`telemetry::init`] starts the log;
 //! 3. [`shutdown::Shutdown`] listens for SIGTERM, SIGINT and SIGHUP;
-//! 4. [`server::Server::bind`] takes both ports, so that a taken port fails before anything else starts;
+//! 4. [`server::Server::bind`] takes both ports, so that a taken port fails before anything else starts,
+//!    and can serve probes from then on;
 //! 5. [`metrics::registry`] collects the metrics of every part;
 //! 6. [`router::fallbacks`] and [`boundary::stack`] wrap the routes, [`health::Health`] adds the probes;
 //! 7. [`server::Server::serve`] answers until shutdown and returns when the last request is drained.
