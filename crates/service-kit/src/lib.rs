@@ -8,7 +8,7 @@
 //! 4. [`server::Server::bind`] takes both ports, so that a taken port fails before anything else starts,
 //!    and can serve probes from then on;
 //! 5. [`metrics::registry`] collects the metrics of every part;
-//! 6. [`router::fallbacks`] and [`boundary::stack`] wrap the routes, [`health::Health`] adds the probes;
+//! 6. [`rate_limit::limit`], [`router::fallbacks`] and [`boundary::stack`] wrap the routes, [`health::Health`] adds the probes;
 //! 7. [`server::Server::serve`] answers until shutdown and returns when the last request is drained.
 //!
 //! ```
@@ -98,6 +98,7 @@ pub mod extract;
 pub mod health;
 pub mod metrics;
 pub mod problem;
+pub mod rate_limit;
 pub mod router;
 pub mod server;
 pub mod shutdown;

@@ -2,3 +2,4 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod probes;
+mod rate_limit;
