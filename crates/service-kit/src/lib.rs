@@ -3,7 +3,7 @@
 //! A service is put together in this order, each step its own module:
 //!
 //! 1. [`config::Loader`] reads the commented default TOML, an optional file and the environment;
-//! 2. [`telemetry::init`] starts the log;
+//! 2. [`telemetry::init`] starts the log and the traces;
 //! 3. [`shutdown::Shutdown`] listens for SIGTERM, SIGINT and SIGHUP;
 //! 4. [`server::Server::bind`] takes both ports, so that a taken port fails before anything else starts,
 //!    and can serve probes from then on;
@@ -23,7 +23,7 @@
 //!     router::fallbacks,
 //!     server::{Ended, Server, ServerConfig},
 //!     shutdown::Shutdown,
-//!     telemetry::{self, LogConfig},
+//!     telemetry::{self, LogConfig, TracesConfig},
 //! };
 //!
 //! #[derive(serde::Deserialize)]
@@ -32,6 +32,7 @@
 //!     server: ServerConfig,
 //!     requests: RequestsConfig,
 //!     log: LogConfig,
+//!     traces: TracesConfig,
 //! }
 //!
 //! const DEFAULTS: &str = r#"
@@ -52,17 +53,27 @@
 //!     format = "json"
 //!     level = "info"
 //!     directives = ""
+//!
+//!     [traces]
+//!     endpoint = ""
+//!     sample_ratio = 1.0
+//!     timeout = "5s"
+//!     queue = 2048
+//!     batch = 512
+//!     interval = "5s"
 //! "#;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let config: Config = Loader::new(DEFAULTS).environment("GREETER", std::env::vars_os()).load()?;
-//! telemetry::init(&config.log, &["greeter"])?;
+//! let process = telemetry::Process { name: "greeter", version: "0.1.0", own_crates: &["greeter"] };
+//! let telemetry = telemetry::init(&process, &config.log, &config.traces)?;
 //! let shutdown = Shutdown::on_signals()?;
 //! let server = Server::bind(config.server).await?;
 //!
 //! let mut registry = metrics::registry("greeter");
 //! metrics::register_build_info(&mut registry, &BuildInfo { version: "0.1.0".into(), revision: "unknown".into() });
+//! telemetry.register(&mut registry);
 //! let boundary = Boundary {
 //!     limits: config.requests,
 //!     request_ids: RequestIds::from_os(),
@@ -76,6 +87,7 @@
 //! # shutdown.begin();
 //! let ended = server.serve(api, metrics, shutdown).await;
 //! assert_eq!(ended, Ended::Drained);
+//! telemetry.shutdown().await;
 //! # Ok(())
 //! # }
 //! ```
@@ -94,6 +106,7 @@
 pub mod boundary;
 pub mod clock;
 pub mod config;
+pub mod crypto;
 pub mod extract;
 pub mod health;
 pub mod metrics;
