@@ -12,6 +12,7 @@ mod up;
 
 fn main() -> ExitCode {
     let command = command::Command::parse();
+    service_kit::crypto::install_provider();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -15,7 +15,7 @@ use data_storage::DataStorage;
 use service_kit::Clock;
 use service_kit::config::Secret;
 use service_kit::shutdown::Shutdown;
-use service_kit::telemetry::{self, LogFormat, LogLevel};
+use service_kit::telemetry::{self, LogFormat, LogLevel, Process, TracesConfig};
 
 use crate::model;
 use database::Database;
@@ -61,16 +61,21 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let clock = Clock::system();
     let (mut write, mut read) = configs(&options)?;
-    telemetry::init(
+    let _telemetry = telemetry::init(
+        &Process {
+            name: "kubernaut",
+            version: env!("CARGO_PKG_VERSION"),
+            own_crates: &[
+                "kubernaut",
+                "data_storage",
+                "context_api",
+                "audit_store",
+                "embedding",
+                "service_kit",
+            ],
+        },
         &write.log,
-        &[
-            "kubernaut",
-            "data_storage",
-            "context_api",
-            "audit_store",
-            "embedding",
-            "service_kit",
-        ],
+        &TracesConfig::off(),
     )?;
     let shutdown = Shutdown::on_signals()?;
 

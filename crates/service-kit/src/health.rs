@@ -1,15 +1,35 @@
-//! Probes: is the process alive, and should it get requests?
+//! Probes: is the process alive, has it started, and should it get requests?
 //!
 //! `GET /healthz` answers 200 as long as the process can answer at all: restarting it would not bring a database back.
-//! `GET /readyz` runs the checks and answers 200 `ready`, 200 `degraded` when only optional ones fail, 503 `not ready`
-//! when a required one fails, and 503 `shutting down` from the moment shutdown begins.
+//! `GET /startupz` answers 503 `starting` until the service says that it has started, and 200 `started` ever after.
+//! `GET /readyz` answers 503 `starting` until then; it then runs the checks and answers 200 `ready`, 200 `degraded` when
+//! only optional ones fail, 503 `not ready` when a required one fails, and 503 `shutting down` from the moment shutdown
+//! begins.
+//!
+//! A service that waits for a database serves its probes while it waits, and tells the checks once there is something to
+//! check:
+//!
+//! ```
+//! # use service_kit::{health::Health, server::{Server, ServerConfig}, shutdown::Shutdown};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let shutdown = Shutdown::new();
+//! let mut server = Server::bind(ServerConfig::ephemeral()).await?;
+//! let (health, starting) = Health::starting(shutdown.clone());
+//! server.serve_probes(&health.router());
+//! // Connect to the database, however long that takes.
+//! starting.started(Health::builder().required("database", || async { Ok(()) }));
+//! // Then `server.serve(…)`, with `health.router()` merged into both routers.
+//! # Ok(())
+//! # }
+//! ```
 
 mod check;
 mod report;
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -43,20 +63,33 @@ const CACHE_FOR: Duration = Duration::from_secs(1);
 pub struct Health(Arc<Inner>);
 
 struct Inner {
-    checks: Vec<Check>,
-    timeout: Duration,
-    cache_for: Duration,
+    /// Empty until the service has started.
+    checks: OnceLock<Checks>,
     shutdown: Shutdown,
     // Held while checks run, so that probes at the same time run them once.
     cached: tokio::sync::Mutex<Option<(Instant, Arc<Report>)>>,
     last_status: Mutex<Option<Status>>,
 }
 
-/// Collects the checks of a [`Health`].
-pub struct HealthBuilder {
-    checks: Vec<Check>,
+struct Checks {
+    all: Vec<Check>,
     timeout: Duration,
     cache_for: Duration,
+}
+
+/// Collects the checks of a [`Health`].
+pub struct HealthBuilder(Checks);
+
+/// A start that is under way; dropped, it never ends.
+#[must_use = "the service is not ready before `started`"]
+pub struct Starting(Arc<Inner>);
+
+impl Starting {
+    /// The start is over: from now on `/startupz` answers 200, and `/readyz` what these checks say.
+    pub fn started(self, checks: HealthBuilder) {
+        // It cannot be set yet: there is one `Starting`, and this consumes it.
+        let _ = self.0.checks.set(checks.0);
+    }
 }
 
 impl HealthBuilder {
@@ -67,7 +100,7 @@ impl HealthBuilder {
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), CheckFailure>> + Send + 'static,
     {
-        self.checks.push(Check::new(name, true, check));
+        self.0.all.push(Check::new(name, true, check));
         self
     }
 
@@ -78,55 +111,60 @@ impl HealthBuilder {
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), CheckFailure>> + Send + 'static,
     {
-        self.checks.push(Check::new(name, false, check));
+        self.0.all.push(Check::new(name, false, check));
         self
     }
 
     /// How long one check may take; 1 s unless set.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.0.timeout = timeout;
         self
     }
 
     /// How long an answer is repeated; 1 s unless set.
     #[must_use]
     pub fn cache_for(mut self, cache_for: Duration) -> Self {
-        self.cache_for = cache_for;
+        self.0.cache_for = cache_for;
         self
     }
 
-    /// The probes, not ready from the moment `shutdown` begins.
+    /// The probes of a service that has started already, not ready from the moment `shutdown` begins.
     pub fn build(self, shutdown: Shutdown) -> Health {
-        let Self {
-            checks,
-            timeout,
-            cache_for,
-        } = self;
-        let cached = tokio::sync::Mutex::new(None);
-        Health(Arc::new(Inner {
-            checks,
-            timeout,
-            cache_for,
-            shutdown,
-            cached,
-            last_status: Mutex::new(None),
-        }))
+        let (health, starting) = Health::starting(shutdown);
+        starting.started(self);
+        health
     }
 }
 
 impl Health {
     /// Begins without checks.
     pub fn builder() -> HealthBuilder {
-        HealthBuilder {
-            checks: Vec::new(),
+        HealthBuilder(Checks {
+            all: Vec::new(),
             timeout: CHECK_TIMEOUT,
             cache_for: CACHE_FOR,
-        }
+        })
     }
 
-    /// `/healthz` and `/readyz`.
+    /// The probes of a service that is starting, and what ends the start.
+    pub fn starting(shutdown: Shutdown) -> (Self, Starting) {
+        let inner = Arc::new(Inner {
+            checks: OnceLock::new(),
+            shutdown,
+            cached: tokio::sync::Mutex::new(None),
+            last_status: Mutex::new(None),
+        });
+        (Self(Arc::clone(&inner)), Starting(inner))
+    }
+
+    /// `/healthz`, `/startupz` and `/readyz`.
     pub fn router(&self) -> Router {
+        let health = self.clone();
+        let started = move || {
+            let health = health.clone();
+            async move { health.started() }
+        };
         let health = self.clone();
         let ready = move || {
             let health = health.clone();
@@ -134,46 +172,52 @@ impl Health {
         };
         let routes = Router::new()
             .route("/healthz", get(alive))
+            .route("/startupz", get(started))
             .route("/readyz", get(ready));
         // Unknown paths are left to the router that this one is merged into.
         fallbacks(routes).reset_fallback()
     }
 
-    async fn ready(&self) -> Response {
-        let report = if self.0.shutdown.is_begun() {
-            Arc::new(Report::shutting_down())
-        } else {
-            self.report().await
+    fn started(&self) -> Response {
+        let status = match self.0.checks.get() {
+            Some(_) => Status::Started,
+            None => Status::Starting,
         };
-        let status = match report.status {
-            Status::Ready | Status::Degraded => StatusCode::OK,
-            Status::NotReady | Status::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        (status, [(header::CACHE_CONTROL, "no-store")], Json(&*report)).into_response()
+        answer(&Report::unchecked(status))
     }
 
-    async fn report(&self) -> Arc<Report> {
+    async fn ready(&self) -> Response {
+        if self.0.shutdown.is_begun() {
+            return answer(&Report::unchecked(Status::ShuttingDown));
+        }
+        match self.0.checks.get() {
+            Some(checks) => answer(&*self.report(checks).await),
+            None => answer(&Report::unchecked(Status::Starting)),
+        }
+    }
+
+    async fn report(&self, checks: &Checks) -> Arc<Report> {
         let mut cached = self.0.cached.lock().await;
         if let Some((made, report)) = &*cached
-            && made.elapsed() < self.0.cache_for
+            && made.elapsed() < checks.cache_for
         {
             return Arc::clone(report);
         }
-        let runs = join_all(self.0.checks.iter().map(|check| check.run(self.0.timeout))).await;
-        let report = Arc::new(Report::of(&self.0.checks, &runs));
-        self.log_change(report.status, &runs);
+        let runs = join_all(checks.all.iter().map(|check| check.run(checks.timeout))).await;
+        let report = Arc::new(Report::of(&checks.all, &runs));
+        self.log_change(report.status, &checks.all, &runs);
         *cached = Some((Instant::now(), Arc::clone(&report)));
         report
     }
 
     /// Logs when the status changes, not at every probe.
-    fn log_change(&self, status: Status, runs: &[Result<(), CheckFailure>]) {
+    fn log_change(&self, status: Status, checks: &[Check], runs: &[Result<(), CheckFailure>]) {
         let mut last_status = self.0.last_status.lock().unwrap_or_else(PoisonError::into_inner);
         if last_status.replace(status) == Some(status) {
             return;
         }
         tracing::info!(status = status.as_str(), "readiness changed");
-        for (check, run) in self.0.checks.iter().zip(runs) {
+        for (check, run) in checks.iter().zip(runs) {
             if let Err(failure) = run {
                 let cause = failure.cause_chain();
                 tracing::warn!(
@@ -185,6 +229,14 @@ impl Health {
             }
         }
     }
+}
+
+fn answer(report: &Report) -> Response {
+    let status = match report.status {
+        Status::Started | Status::Ready | Status::Degraded => StatusCode::OK,
+        Status::Starting | Status::NotReady | Status::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(report)).into_response()
 }
 
 async fn alive() -> Response {

@@ -3,13 +3,14 @@
 //! A service is put together in this order, each step its own module:
 //!
 //! 1. [`config::Loader`] reads the commented default TOML, an optional file and the environment;
-//! 2. [`telemetry::init`] starts the log;
+//! 2. [`telemetry::init`] starts the log and the traces;
 //! 3. [`shutdown::Shutdown`] listens for SIGTERM, SIGINT and SIGHUP;
 //! 4. [`auth::Authenticator`] learns whom to ask who callers are;
-//! 5. [`server::Server::bind`] takes both ports, so that a taken port fails before anything else starts;
+//! 5. [`server::Server::bind`] takes both ports, so that a taken port fails before anything else starts, and can serve
+//!    probes from then on;
 //! 6. [`metrics::registry`] collects the metrics of every part;
-//! 7. [`router::fallbacks`], [`auth::require`] and [`boundary::stack`] wrap the routes, in this order, and
-//!    [`health::Health`] adds the probes;
+//! 7. [`router::fallbacks`], [`rate_limit::limit`], [`auth::require`] and [`boundary::stack`] wrap the routes, in this
+//!    order, and [`health::Health`] adds the probes;
 //! 8. [`server::Server::serve`] answers until shutdown and returns when the last request is drained.
 //!
 //! ```
@@ -25,7 +26,7 @@
 //!     router::fallbacks,
 //!     server::{Ended, Server, ServerConfig},
 //!     shutdown::Shutdown,
-//!     telemetry::{self, LogConfig},
+//!     telemetry::{self, LogConfig, TracesConfig},
 //! };
 //!
 //! #[derive(serde::Deserialize)]
@@ -35,6 +36,7 @@
 //!     requests: RequestsConfig,
 //!     auth: AuthConfig,
 //!     log: LogConfig,
+//!     traces: TracesConfig,
 //! }
 //!
 //! const DEFAULTS: &str = r#"
@@ -65,12 +67,21 @@
 //!     format = "json"
 //!     level = "info"
 //!     directives = ""
+//!
+//!     [traces]
+//!     endpoint = ""
+//!     sample_ratio = 1.0
+//!     timeout = "5s"
+//!     queue = 2048
+//!     batch = 512
+//!     interval = "5s"
 //! "#;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let config: Config = Loader::new(DEFAULTS).environment("GREETER", std::env::vars_os()).load()?;
-//! telemetry::init(&config.log, &["greeter"])?;
+//! let process = telemetry::Process { name: "greeter", version: "0.1.0", own_crates: &["greeter"] };
+//! let telemetry = telemetry::init(&process, &config.log, &config.traces)?;
 //! let shutdown = Shutdown::on_signals()?;
 //! let authenticator = Authenticator::from_config(&config.auth, VerdictKeys::from_os()).await?;
 //! let server = Server::bind(config.server, &authenticator).await?;
@@ -78,6 +89,7 @@
 //! let mut registry = metrics::registry("greeter");
 //! metrics::register_build_info(&mut registry, &BuildInfo { version: "0.1.0".into(), revision: "unknown".into() });
 //! authenticator.register_metrics(&mut registry);
+//! telemetry.register(&mut registry);
 //! let boundary = Boundary {
 //!     limits: config.requests,
 //!     request_ids: RequestIds::from_os(),
@@ -92,6 +104,7 @@
 //! # shutdown.begin();
 //! let ended = server.serve(api, metrics, shutdown).await;
 //! assert_eq!(ended, Ended::Drained);
+//! telemetry.shutdown().await;
 //! # Ok(())
 //! # }
 //! ```
@@ -111,10 +124,12 @@ pub mod auth;
 pub mod boundary;
 pub mod clock;
 pub mod config;
+pub mod crypto;
 pub mod extract;
 pub mod health;
 pub mod metrics;
 pub mod problem;
+pub mod rate_limit;
 pub mod router;
 pub mod server;
 pub mod shutdown;

@@ -6,7 +6,7 @@
 mod config;
 mod listener;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use tokio::{
@@ -19,17 +19,40 @@ pub use self::{
     config::ServerConfig,
     listener::{ListenError, ListenerName},
 };
-use crate::{auth::Authenticator, shutdown::Shutdown};
+use crate::{auth::Authenticator, problem::Problem, shutdown::Shutdown};
 
-/// Both ports taken, nothing served yet.
+/// Both ports taken, nothing served yet but probes.
 #[derive(Debug)]
 pub struct Server {
-    api: TcpListener,
-    metrics: TcpListener,
+    api: Arc<TcpListener>,
+    metrics: Arc<TcpListener>,
+    early: Early,
     api_address: SocketAddr,
     metrics_address: SocketAddr,
     config: ServerConfig,
 }
+
+/// The probes served before the service is. Dropped, they end.
+#[derive(Debug, Default)]
+struct Early {
+    stop: Shutdown,
+    listeners: JoinSet<JoinSet<()>>,
+}
+
+impl Early {
+    /// Stops accepting; gives the connections that are still open, each closing itself after the answer in progress.
+    async fn hand_over(mut self) -> Vec<JoinSet<()>> {
+        self.stop.begin();
+        let mut connections = Vec::new();
+        while let Some(ended) = self.listeners.join_next().await {
+            connections.extend(ended);
+        }
+        connections
+    }
+}
+
+/// How long a client is told to wait for a service that is starting.
+const STARTING_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +87,9 @@ impl Server {
         let (metrics, metrics_address) =
             listener::bind(ListenerName::Metrics, config.metrics_address).await?;
         Ok(Self {
-            api,
-            metrics,
+            api: Arc::new(api),
+            metrics: Arc::new(metrics),
+            early: Early::default(),
             api_address,
             metrics_address,
             config,
@@ -82,6 +106,30 @@ impl Server {
         self.metrics_address
     }
 
+    /// Serves `probes` on both ports from now on, until [`serve`](Self::serve) takes over: a service that waits for its
+    /// database can be watched while it waits. Any other path is answered with 503 and `Retry-After`. Between the two
+    /// no connection is refused; those open at that moment close after the answer in progress.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn serve_probes(&mut self, probes: &Router) {
+        let router = probes.clone().fallback(starting);
+        let listeners = [
+            (&self.api, listener::Limits::api(&self.config)),
+            (&self.metrics, listener::Limits::metrics(&self.config)),
+        ];
+        for (listener, limits) in listeners {
+            let run = listener::run(
+                Arc::clone(listener),
+                router.clone(),
+                limits,
+                self.early.stop.clone(),
+            );
+            self.early.listeners.spawn(run);
+        }
+    }
+
     /// Serves until `shutdown`, in these steps:
     ///
     /// 1. `shutdown` begins: probes answer `shutting down`, requests are still served for
@@ -94,6 +142,8 @@ impl Server {
     /// behind and closes its pools; no request is running any more.
     pub async fn serve(self, api: Router, metrics: Router, shutdown: Shutdown) -> Ended {
         let config = self.config;
+        // Held to the end, which cuts off what is left of them.
+        let _closing = self.early.hand_over().await;
         let metrics_stop = Shutdown::new();
         let mut metrics_task = JoinSet::new();
         let limits = listener::Limits::metrics(&config);
@@ -144,4 +194,8 @@ impl Server {
         tracing::info!(?ended, "served");
         ended
     }
+}
+
+async fn starting() -> Problem {
+    Problem::unavailable("The service is starting.", STARTING_RETRY_AFTER)
 }

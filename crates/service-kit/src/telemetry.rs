@@ -1,12 +1,42 @@
-//! The log of a process: where it goes, how it looks, how much of it.
+//! What a process tells of itself while it runs: its log and its traces.
+//!
+//! The *log* goes to standard error. Within a request its lines carry `trace_id`, as soon as there is a trace.
+//!
+//! *Traces* go to a collector, if one is configured. [`boundary::stack`](crate::boundary::stack) makes one span of each
+//! request, a child of the caller's span if the request has a `traceparent`; spans of our own crates inside become its
+//! children. Nothing waits for the collector: finished spans wait in a bounded queue, a thread sends them, and what does
+//! not fit or is not taken is counted and dropped.
+//!
+//! To give a part of the work a span of its own:
+//!
+//! - *in a future*: `work.instrument(tracing::info_span!("embed", texts = 3)).await`. Never hold `span.enter()` over an
+//!   `await`;
+//! - *in a task or on a thread*: make the span before, and take it along: `tokio::spawn(work.instrument(span))`,
+//!   `spawn_blocking(move || span.in_scope(work))`. A task knows nothing of the span that it was spawned in;
+//! - *through a channel*: make a span such as `info_span!("queue")` where the item is sent, send it with the item, and
+//!   drop it where the item is taken: it then measures the wait, and never needs to be entered;
+//! - *work for many requests at once*, such as a transaction of a batch, has no one parent: give it a span of its own
+//!   with `info_span!(parent: None, "commit", records)` and call `commit.follows_from(&span)` for the span of each
+//!   record, which links them. Whether it is sent is decided by `sample_ratio` alone, since it begins a trace;
+//! - *in another service*: [`inject`] into the headers of the request, inside of a span with `otel.kind = "client"`.
+//!
+//! Only spans at level INFO and above are sent, whatever the log's level is. Fields become attributes: never put a
+//! secret, a body or a text of unbounded length into one. A request's span is sent once it is over and the spans inside
+//! of it are, too.
+
+mod export;
+mod log_line;
+pub(crate) mod server_span;
+mod trace_context;
+mod traces;
 
 use std::{
     fmt::Write as _,
     io::{self, IsTerminal},
 };
 
+use prometheus_client::registry::Registry as Metrics;
 use serde::Deserialize;
-use tracing::Subscriber;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     filter::{LevelFilter, ParseError},
@@ -14,6 +44,9 @@ use tracing_subscriber::{
     layer::SubscriberExt,
     util::{SubscriberInitExt, TryInitError},
 };
+
+pub use self::{export::TraceMetrics, trace_context::inject, traces::TracesConfig};
+use self::{log_line::WithTraceId, traces::Traces};
 
 /// The section `[log]` of a service's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -65,50 +98,123 @@ impl LogLevel {
     }
 }
 
-/// Why the log cannot be started.
+/// What is running, and which code of it is ours.
+#[derive(Clone, Copy, Debug)]
+pub struct Process<'a> {
+    /// Name of the service, for traces.
+    pub name: &'a str,
+    /// Version of the service, for traces.
+    pub version: &'a str,
+    /// The crates (and other targets) that `log.level` is about and whose spans are sent. All others only speak up when
+    /// they warn.
+    pub own_crates: &'a [&'a str],
+}
+
+/// Why log and traces cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The directives cannot be understood.
     #[error("`log.directives` cannot be understood: {0}")]
     Directives(#[from] ParseError),
+    /// There is no fraction like this.
+    #[error("`traces.sample_ratio` is {0}, and must be from 0 to 1")]
+    SampleRatio(f64),
+    /// Nothing can be sent there. The endpoint itself is not repeated: it may hold a password.
+    #[error("`traces.endpoint` cannot be used: {0}")]
+    Endpoint(String),
     /// There is a log already.
     #[error("the log was started before: {0}")]
     AlreadyStarted(#[from] TryInitError),
 }
 
-/// Starts the log of this process, on standard error: standard output is for answers.
-///
-/// `own_crates` are the crates (and other targets) that `level` is about. All others only speak up when they warn.
+/// Log and traces that were started. Dropped, it sends the last spans, blocking for up to `traces.timeout`.
+#[derive(Debug)]
+#[must_use = "dropped, it ends the traces"]
+pub struct Telemetry {
+    traces: Option<Traces>,
+    metrics: TraceMetrics,
+}
+
+impl Telemetry {
+    /// Counts what became of the spans.
+    pub fn metrics(&self) -> TraceMetrics {
+        self.metrics.clone()
+    }
+
+    /// Puts [`metrics`](Self::metrics) into `registry`.
+    pub fn register(&self, registry: &mut Metrics) {
+        self.metrics.register(registry);
+    }
+
+    /// Sends the last spans, for at most `traces.timeout`. The log goes on.
+    pub async fn shutdown(mut self) {
+        if let Some(traces) = self.traces.take() {
+            // It cannot fail: nothing in there panics, and nobody aborts it.
+            let _ = tokio::task::spawn_blocking(move || traces.shutdown()).await;
+        }
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if let Some(traces) = self.traces.take() {
+            traces.shutdown();
+        }
+    }
+}
+
+/// Starts the log of this process, on standard error, since standard output is for answers; and its traces.
 ///
 /// # Errors
 ///
-/// [`TelemetryError`]; a process starts its log once.
-pub fn init(config: &LogConfig, own_crates: &[&str]) -> Result<(), TelemetryError> {
+/// [`TelemetryError`]; a process does this once. That the collector is away is none.
+pub fn init(
+    process: &Process<'_>,
+    log: &LogConfig,
+    traces: &TracesConfig,
+) -> Result<Telemetry, TelemetryError> {
     let colour = io::stderr().is_terminal();
-    subscriber(config, own_crates, io::stderr, colour)?.try_init()?;
-    Ok(())
+    let metrics = TraceMetrics::default();
+    let log = log_layer(log, process.own_crates, io::stderr, colour)?;
+    let traces = Traces::start(process, traces, &metrics)?;
+    let telemetry = Telemetry { traces, metrics };
+    let spans = telemetry
+        .traces
+        .as_ref()
+        .map(|traces| traces.layer(process.own_crates));
+    Registry::default().with(log).with(spans).try_init()?;
+    Ok(telemetry)
 }
 
-fn subscriber<W>(
+fn log_layer<W>(
     config: &LogConfig,
     own_crates: &[&str],
     writer: W,
     colour: bool,
-) -> Result<impl Subscriber + Send + Sync, TelemetryError>
+) -> Result<impl Layer<Registry> + Send + Sync + use<W>, TelemetryError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let layer: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
+    let format = config.format;
+    let layer: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Json => fmt::layer()
             .json()
             .flatten_event(true)
             .with_current_span(true)
             .with_span_list(false)
+            .map_event_format(|inner| WithTraceId { inner, format })
             .with_writer(writer)
             .boxed(),
-        LogFormat::Text => fmt::layer().with_ansi(colour).with_writer(writer).boxed(),
+        LogFormat::Text => fmt::layer()
+            .with_ansi(colour)
+            .map_event_format(|inner| WithTraceId {
+                inner: inner.with_ansi(colour),
+                format,
+            })
+            .with_writer(writer)
+            .boxed(),
     };
-    Ok(Registry::default().with(layer.with_filter(filter(config, own_crates)?)))
+    Ok(layer.with_filter(filter(config, own_crates)?))
 }
 
 fn filter(config: &LogConfig, own_crates: &[&str]) -> Result<EnvFilter, ParseError> {
@@ -156,8 +262,8 @@ mod tests {
             directives: directives.to_owned(),
         };
         let writer = captured.clone();
-        let subscriber = subscriber(&config, &["ours"], move || writer.clone(), false).unwrap();
-        tracing::subscriber::with_default(subscriber, log);
+        let layer = log_layer(&config, &["ours"], move || writer.clone(), false).unwrap();
+        tracing::subscriber::with_default(Registry::default().with(layer), log);
         String::from_utf8(captured.0.lock().unwrap().clone()).unwrap()
     }
 
@@ -211,11 +317,67 @@ mod tests {
             level: LogLevel::Info,
             directives: "a=loud".to_owned(),
         };
-        let error = init(&config, &[]).unwrap_err();
+        let error = init(&NOBODY, &config, &TracesConfig::off()).unwrap_err();
         assert!(
             error
                 .to_string()
                 .starts_with("`log.directives` cannot be understood: error parsing level filter")
+        );
+    }
+
+    const NOBODY: Process<'_> = Process {
+        name: "nobody",
+        version: "0",
+        own_crates: &[],
+    };
+
+    #[test]
+    fn traces_that_cannot_be_sent_are_refused() {
+        let log = LogConfig {
+            format: LogFormat::Text,
+            level: LogLevel::Info,
+            directives: String::new(),
+        };
+        let refusal = |endpoint: &str, sample_ratio| {
+            let traces = TracesConfig {
+                endpoint: endpoint.to_owned(),
+                sample_ratio,
+                ..TracesConfig::off()
+            };
+            init(&NOBODY, &log, &traces).unwrap_err().to_string()
+        };
+        assert_eq!(
+            refusal("user:hunter2@collector:4317", 1.0),
+            "`traces.endpoint` cannot be used: it begins with neither http:// nor https://"
+        );
+        for ratio in [-0.1, 1.1, f64::NAN] {
+            assert_eq!(
+                refusal("http://collector:4318/v1/traces", ratio),
+                format!("`traces.sample_ratio` is {ratio}, and must be from 0 to 1")
+            );
+        }
+    }
+
+    #[test]
+    fn a_line_within_a_trace_names_it() {
+        use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
+
+        let within_a_trace = || {
+            let (trace, span) = (TraceId::from(0xabc_u128), SpanId::from(0xdef_u64));
+            let span = SpanContext::new(trace, span, TraceFlags::default(), true, TraceState::default());
+            let _guard = opentelemetry::Context::new()
+                .with_remote_span_context(span)
+                .attach();
+            tracing::info!(target: "ours", "written");
+        };
+        let line: Value =
+            serde_json::from_str(&logged(LogFormat::Json, LogLevel::Info, "", within_a_trace)).unwrap();
+        assert_eq!(line["trace_id"], "00000000000000000000000000000abc");
+        assert_eq!(line["message"], "written");
+        let line = logged(LogFormat::Text, LogLevel::Info, "", within_a_trace);
+        assert!(
+            line.ends_with("ours: written trace_id=00000000000000000000000000000abc\n"),
+            "{line}"
         );
     }
 }

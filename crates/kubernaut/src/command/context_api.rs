@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 
 use context_api::{Config, ContextApi};
-use service_kit::{Clock, shutdown::Shutdown, telemetry};
+use service_kit::{
+    Clock,
+    shutdown::Shutdown,
+    telemetry::{self, Process, TracesConfig},
+};
 
 use crate::{database_url, model};
 
@@ -16,15 +20,20 @@ pub(crate) struct Options {
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let mut config = Config::load(options.config.as_deref(), std::env::vars_os())?;
-    telemetry::init(
+    let telemetry = telemetry::init(
+        &Process {
+            name: "context-api",
+            version: env!("CARGO_PKG_VERSION"),
+            own_crates: &[
+                "kubernaut",
+                "context_api",
+                "audit_store",
+                "embedding",
+                "service_kit",
+            ],
+        },
         &config.log,
-        &[
-            "kubernaut",
-            "context_api",
-            "audit_store",
-            "embedding",
-            "service_kit",
-        ],
+        &TracesConfig::off(),
     )?;
     database_url::fill(&mut config.database.url);
     let shutdown = Shutdown::on_signals()?;
@@ -33,5 +42,6 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     tracing::info!(api = %service.api_address(), metrics = %service.metrics_address(), "Context API is ready");
     let ended = service.serve(shutdown).await;
     tracing::info!(?ended, "Context API has stopped");
+    telemetry.shutdown().await;
     Ok(())
 }

@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 
 use data_storage::{Config, DataStorage};
-use service_kit::{Clock, shutdown::Shutdown, telemetry};
+use service_kit::{
+    Clock,
+    shutdown::Shutdown,
+    telemetry::{self, Process, TracesConfig},
+};
 
 use crate::{database_url, model};
 
@@ -16,15 +20,20 @@ pub(crate) struct Options {
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let mut config = Config::load(options.config.as_deref(), std::env::vars_os())?;
-    telemetry::init(
+    let telemetry = telemetry::init(
+        &Process {
+            name: "data-storage",
+            version: env!("CARGO_PKG_VERSION"),
+            own_crates: &[
+                "kubernaut",
+                "data_storage",
+                "audit_store",
+                "embedding",
+                "service_kit",
+            ],
+        },
         &config.log,
-        &[
-            "kubernaut",
-            "data_storage",
-            "audit_store",
-            "embedding",
-            "service_kit",
-        ],
+        &TracesConfig::off(),
     )?;
     database_url::fill(&mut config.database.url);
     let shutdown = Shutdown::on_signals()?;
@@ -33,5 +42,6 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     tracing::info!(api = %service.api_address(), metrics = %service.metrics_address(), "Data Storage is ready");
     let ended = service.serve(shutdown).await;
     tracing::info!(?ended, "Data Storage has stopped");
+    telemetry.shutdown().await;
     Ok(())
 }

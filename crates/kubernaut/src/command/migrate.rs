@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use anyhow::Context;
 use audit_store::migrate::{MigrateOptions, ReaderRole, migrate};
 use data_storage::{Config, model_identity};
-use service_kit::{Clock, telemetry};
+use service_kit::{
+    Clock,
+    telemetry::{self, Process, TracesConfig},
+};
 
 use crate::{database_url, model};
 
@@ -24,7 +27,15 @@ pub(crate) struct Options {
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let mut config = Config::load(options.config.as_deref(), std::env::vars_os())?;
-    telemetry::init(&config.log, &["kubernaut", "audit_store", "embedding"])?;
+    let _telemetry = telemetry::init(
+        &Process {
+            name: "migrate",
+            version: env!("CARGO_PKG_VERSION"),
+            own_crates: &["kubernaut", "audit_store", "embedding"],
+        },
+        &config.log,
+        &TracesConfig::off(),
+    )?;
     database_url::fill(&mut config.database.url);
     database_url::require(&config.database.url)?;
     let password = match &options.reader_password_file {

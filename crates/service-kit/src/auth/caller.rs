@@ -32,6 +32,11 @@ impl Caller {
             groups: Arc::from([UNAUTHENTICATED.to_owned()]),
         }
     }
+
+    /// Whether nobody asked who it is.
+    pub fn is_anonymous(&self) -> bool {
+        &*self.username == ANONYMOUS
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

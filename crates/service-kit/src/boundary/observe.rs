@@ -9,13 +9,15 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use opentelemetry::{Context, trace::FutureExt};
 use tokio::time::Instant;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::{REQUEST_ID_HEADER, RequestId, RequestIds};
 use crate::{
     metrics::{Finished, HttpMetrics, Route, method_label},
     problem::{Occurrence, Problem},
+    telemetry::server_span,
 };
 
 pub(super) struct Observer {
@@ -32,14 +34,12 @@ pub(super) async fn observe(
     let path = request.uri().path().to_owned();
     let observed = Observed::start(&observer, &request, request_id.clone());
     request.extensions_mut().insert(request_id.clone());
-    let span = tracing::info_span!(
-        "request",
-        request_id = request_id.as_str(),
-        method = observed.method,
-        route = observed.route.as_str(),
-    );
 
-    let mut response = next.run(request).instrument(span).await;
+    let inside = next
+        .run(request)
+        .instrument(observed.span.clone())
+        .with_context(observed.context.clone());
+    let mut response = inside.await;
 
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = &problem {
@@ -65,33 +65,53 @@ struct Observed {
     route: Route,
     request_id: RequestId,
     started: Instant,
+    span: Span,
+    /// The trace that the request belongs to.
+    context: Context,
     finished: bool,
 }
 
 /// The status nginx made customary for a request whose client left before the answer; it is never sent.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
+const CLIENT_CLOSED_REQUEST_CODE: &str = "client-closed-request";
+
 impl Observed {
     fn start(observer: &Observer, request: &Request, request_id: RequestId) -> Self {
         observer.metrics.started();
+        let method = method_label(request.method());
+        let route = Route::new(request.extensions().get::<MatchedPath>().cloned());
+        let span = tracing::info_span!(
+            "request",
+            request_id = request_id.as_str(),
+            method,
+            route = route.as_str(),
+        );
+        let context = server_span::begin(&span, request, method);
         Self {
             metrics: observer.metrics.clone(),
-            method: method_label(request.method()),
-            route: Route::new(request.extensions().get::<MatchedPath>().cloned()),
+            method,
+            route,
             request_id,
             started: Instant::now(),
+            span,
+            context,
             finished: false,
         }
     }
 
     fn finish(mut self, status: StatusCode, problem: Option<&Problem>) {
         let cause = problem.and_then(Problem::cause_chain);
-        self.report(status, problem.map(Problem::code), cause.as_deref());
+        let problem = problem.map(Problem::code);
+        server_span::end(&self.span, Some(status), problem);
+        self.report(status, problem, cause.as_deref());
         self.finished = true;
     }
 
     fn report(&self, status: StatusCode, problem: Option<&'static str>, cause: Option<&str>) {
         let duration = self.started.elapsed();
+        // For the line of the log; the span itself is not entered again, or its time would go on.
+        let _in_trace = self.context.clone().attach();
         self.metrics.finished(Finished {
             method: self.method,
             route: self.route.clone(),
@@ -130,7 +150,8 @@ impl Drop for Observed {
     fn drop(&mut self) {
         if !self.finished {
             let status = StatusCode::from_u16(CLIENT_CLOSED_REQUEST).unwrap_or(StatusCode::BAD_REQUEST);
-            self.report(status, Some("client-closed-request"), None);
+            server_span::end(&self.span, None, Some(CLIENT_CLOSED_REQUEST_CODE));
+            self.report(status, Some(CLIENT_CLOSED_REQUEST_CODE), None);
         }
     }
 }

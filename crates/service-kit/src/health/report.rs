@@ -8,6 +8,10 @@ use super::check::{Check, CheckFailure};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) enum Status {
+    #[serde(rename = "starting")]
+    Starting,
+    #[serde(rename = "started")]
+    Started,
     #[serde(rename = "ready")]
     Ready,
     #[serde(rename = "degraded")]
@@ -21,6 +25,8 @@ pub(super) enum Status {
 impl Status {
     pub(super) fn as_str(self) -> &'static str {
         match self {
+            Self::Starting => "starting",
+            Self::Started => "started",
             Self::Ready => "ready",
             Self::Degraded => "degraded",
             Self::NotReady => "not ready",
@@ -43,9 +49,10 @@ enum CheckReport {
 }
 
 impl Report {
-    pub(super) fn shutting_down() -> Self {
+    /// A report of a status that no check tells.
+    pub(super) fn unchecked(status: Status) -> Self {
         Self {
-            status: Status::ShuttingDown,
+            status,
             checks: BTreeMap::new(),
         }
     }
