@@ -1,6 +1,7 @@
 //! Dev only: what the tests of both services need.
 //!
 //! * [`Database`]: a schema per test on one PostgreSQL that all test processes share;
+//! * [`ChaosProxy`]: what stands between a service and what it talks to on a bad day;
 //! * [`request`]: requests straight into a router, without sockets;
 //! * [`records`]: bodies of the four kinds of record.
 //!
@@ -11,9 +12,11 @@
     reason = "test support: a failure is the test's failure, told where it happens"
 )]
 
+pub mod chaos_proxy;
 mod database;
 pub mod records;
 pub mod request;
 mod run;
 
+pub use chaos_proxy::ChaosProxy;
 pub use database::Database;
