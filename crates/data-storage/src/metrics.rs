@@ -37,6 +37,7 @@ pub(crate) enum WriteResult {
     Replayed,
     Rejected,
     Unavailable,
+    StorageFull,
     QueueFull,
     Failed,
 }
@@ -48,6 +49,7 @@ impl WriteResult {
             Self::Replayed => "replayed",
             Self::Rejected => "rejected",
             Self::Unavailable => "unavailable",
+            Self::StorageFull => "storage-full",
             Self::QueueFull => "queue-full",
             Self::Failed => "failed",
         }

@@ -12,6 +12,7 @@ use embedding::EmbeddingCache;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use super::fullness::Fullness;
 use crate::config::WriterConfig;
 use crate::metrics::{Metrics, WriteResult};
 
@@ -34,6 +35,7 @@ pub(super) struct WriterTask {
     max_batch: usize,
     retry_for: Duration,
     metrics: Metrics,
+    fullness: Fullness,
 }
 
 impl WriterTask {
@@ -44,6 +46,7 @@ impl WriterTask {
         receiver: mpsc::Receiver<Job>,
         config: WriterConfig,
         metrics: &Metrics,
+        fullness: &Fullness,
     ) -> JoinSet<()> {
         let queue = Arc::new(Mutex::new(receiver));
         let mut tasks = JoinSet::new();
@@ -55,6 +58,7 @@ impl WriterTask {
                 max_batch: config.max_batch.max(1),
                 retry_for: config.retry_for,
                 metrics: metrics.clone(),
+                fullness: fullness.clone(),
             };
             tasks.spawn(task.run());
         }
@@ -80,37 +84,54 @@ impl WriterTask {
     /// Writes a batch and answers each of its records.
     ///
     /// What failed for a passing reason is tried again as a whole: the natural key makes that safe, even if the
-    /// answer to a COMMIT was lost.
-    async fn write(&self, jobs: Vec<Job>) {
-        let deadline = Instant::now() + self.retry_for;
+    /// answer to a COMMIT was lost. A record's time begins when it is queued: one that has waited for too long is
+    /// refused instead of being tried when its client has given up.
+    async fn write(&self, mut jobs: Vec<Job>) {
         let mut pause = FIRST_PAUSE;
-        let (mut records, mut replies): (Vec<NewRecord>, Vec<_>) =
-            jobs.into_iter().map(|job| (job.record, job.reply)).unzip();
-        while !records.is_empty() {
-            let started = Instant::now();
-            let results = write_isolating(&self.store, &self.model, &records).await;
-            self.metrics.observe_commit(started.elapsed(), records.len());
-            let may_retry = Instant::now() + pause < deadline;
-            let mut again = (Vec::new(), Vec::new());
-            for ((record, reply), result) in records.into_iter().zip(replies).zip(results) {
-                match result {
-                    Err(error) if error.is_retryable() && may_retry => {
-                        again.0.push(record);
-                        again.1.push(reply);
-                    }
-                    result => self.answer(&record, reply, result),
-                }
+        loop {
+            let late = jobs.extract_if(.., |job| job.queued.elapsed() >= self.retry_for);
+            for job in late {
+                self.answer(&job.record, job.reply, Err(StoreError::timed_out()));
             }
-            (records, replies) = again;
-            if !records.is_empty() {
-                tracing::warn!(
-                    records = records.len(),
-                    "a batch could not be written and is tried again"
-                );
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+            if jobs.is_empty() {
+                return;
+            }
+            jobs = self.attempt(jobs, pause).await;
+            if jobs.is_empty() {
+                return;
+            }
+            tracing::warn!(
+                records = jobs.len(),
+                "a batch could not be written and is tried again"
+            );
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// One attempt; gives back what is worth another after a pause.
+    async fn attempt(&self, jobs: Vec<Job>, pause: Duration) -> Vec<Job> {
+        let started = Instant::now();
+        let (records, waiting): (Vec<NewRecord>, Vec<_>) = jobs
+            .into_iter()
+            .map(|job| (job.record, (job.queued, job.reply)))
+            .unzip();
+        let results = write_isolating(&self.store, &self.model, &records).await;
+        self.metrics.observe_commit(started.elapsed(), records.len());
+        let mut again = Vec::new();
+        for ((record, (queued, reply)), result) in records.into_iter().zip(waiting).zip(results) {
+            match result {
+                Err(error) if error.is_retryable() && queued.elapsed() + pause < self.retry_for => {
+                    again.push(Job {
+                        record,
+                        queued,
+                        reply,
+                    });
+                }
+                result => self.answer(&record, reply, result),
             }
         }
+        again
     }
 
     fn answer(
@@ -123,12 +144,18 @@ impl WriterTask {
             Ok(receipt) if receipt.replayed => WriteResult::Replayed,
             Ok(_) => WriteResult::Created,
             Err(StoreError::Rejected { .. }) => WriteResult::Rejected,
+            Err(StoreError::Full(_)) => WriteResult::StorageFull,
             Err(StoreError::Unavailable(_) | StoreError::Contention(_) | StoreError::Timeout(_)) => {
                 WriteResult::Unavailable
             }
             Err(StoreError::Inconsistent(_) | StoreError::Driver(_)) => WriteResult::Failed,
         };
         self.metrics.count_write(record.record().kind(), label);
+        match &result {
+            Ok(_) => self.fullness.has_room(),
+            Err(StoreError::Full(_)) => self.fullness.is_full(),
+            Err(_) => {}
+        }
         // The client may have hung up; the record is stored all the same.
         drop(reply.send(result));
     }
