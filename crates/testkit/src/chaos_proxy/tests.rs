@@ -164,7 +164,9 @@ async fn refused_connections_are_refused_and_established_ones_go_on() {
             }
         }
     };
-    let mut new = timeout(Duration::from_secs(5), again).await.expect("a connection");
+    let mut new = timeout(Duration::from_secs(5), again)
+        .await
+        .expect("a connection");
     say_and_hear(&mut new, b"welcome").await;
 }
 
