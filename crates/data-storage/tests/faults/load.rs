@@ -32,6 +32,8 @@ pub(crate) struct Seen {
     pub(crate) acknowledged: HashMap<String, i64>,
     /// Answers by status.
     pub(crate) answers: HashMap<u16, usize>,
+    /// Refusals by the last segment of their problem's type.
+    pub(crate) refusals: HashMap<String, usize>,
     /// Connections that broke before the answer.
     pub(crate) broken: usize,
     /// The longest that an answer took.
@@ -57,7 +59,12 @@ impl Seen {
                 }
                 true
             }
-            (503, ..) if answer.headers.contains_key(header::RETRY_AFTER) => false,
+            (503, ..) if answer.headers.contains_key(header::RETRY_AFTER) => {
+                let kind = answer.body["type"].as_str().unwrap();
+                let kind = kind.rsplit('/').next().unwrap_or(kind);
+                *self.refusals.entry(kind.to_owned()).or_default() += 1;
+                false
+            }
             _ => {
                 self.wrong.push(format!("{name}: {answer:?}"));
                 false

@@ -8,6 +8,8 @@
 #![expect(clippy::unwrap_used, reason = "test support: a failure is the test's failure")]
 
 mod connections;
+#[cfg(target_os = "linux")]
+mod disk_full;
 mod duplicates;
 mod load;
 mod lost_answers;
