@@ -139,7 +139,7 @@ impl Ingest {
     pub(crate) fn obstacle(&self) -> impl Fn() -> Option<&'static str> + Send + Sync + 'static {
         let (queue, fullness) = (self.queue.downgrade(), self.fullness.clone());
         move || {
-            if !queue.upgrade().is_some_and(|queue| !queue.is_closed()) {
+            if queue.upgrade().is_none_or(|queue| queue.is_closed()) {
                 Some("the writer has stopped")
             } else if fullness.holds() {
                 Some("the database has no space left")
