@@ -16,6 +16,8 @@ use crate::storage::Storage;
 
 /// How long stopping may take once nothing holds the requests up.
 const SOON: Duration = Duration::from_secs(5);
+/// How long stopping may take that waits for nothing; the lock and the timeouts of the database last longer.
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 fn load() -> Load {
     Load::new(Clock::system().now() - TimeDelta::hours(12))
@@ -85,4 +87,35 @@ async fn under_load_it_stops_soon_and_loses_nothing() {
     );
     let found = faults(&database.store().await, &load.acknowledged()).await;
     assert_eq!(found, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_stops_at_once() {
+    let database = Database::with_model("second_signal", minilm()).await;
+    let store = database.store().await;
+    let mut storage = Storage::start(&database.url(), database.schema(), &[]).await;
+    let recording = load().start(&storage.api);
+    let counts = recording.counts.clone();
+    wait_until("records", async || counts.acknowledged() >= 50).await;
+    // Nothing commits any more, so that it would wait.
+    let mut lock = store.pool().begin().await.unwrap();
+    sqlx::query("LOCK TABLE audit_events IN EXCLUSIVE MODE")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
+    wait_until("all requests wait", async || storage.in_flight().await == CLIENTS).await;
+    storage.process.signal(Signal::SIGTERM);
+    let address = storage.api.strip_prefix("http://").unwrap();
+    wait_until("the port is closed", async || {
+        TcpStream::connect(address).await.is_err()
+    })
+    .await;
+    assert_eq!(storage.in_flight().await, CLIENTS, "it does not wait for them");
+    let signalled = Instant::now();
+    storage.process.stop(Signal::SIGTERM).await;
+    assert!(signalled.elapsed() < AT_ONCE, "took {:?}", signalled.elapsed());
+    lock.rollback().await.unwrap();
+    let load = recording.ended().await;
+    assert_eq!(load.counts.failed(), CLIENTS, "nobody got an answer");
+    assert_eq!(faults(&store, &load.acknowledged()).await, [""; 0]);
 }
