@@ -9,7 +9,7 @@ use testkit::Database;
 use tokio::net::TcpStream;
 
 use crate::ledger::faults;
-use crate::load::{CLIENTS, Load};
+use crate::load::{CLIENTS, Counts, Load};
 use crate::model::minilm;
 use crate::process::wait_until;
 use crate::storage::Storage;
@@ -21,6 +21,17 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 
 fn load() -> Load {
     Load::new(Clock::system().now() - TimeDelta::hours(12))
+}
+
+/// Waits until every client waits for an answer that does not come.
+async fn all_wait(storage: &Storage, counts: &Counts) {
+    wait_until("all requests wait", async || {
+        let before = counts.acknowledged();
+        let waiting = storage.in_flight().await == CLIENTS;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        waiting && counts.acknowledged() == before
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,13 +49,7 @@ async fn requests_under_way_are_answered_before_the_end() {
         .execute(&mut *lock)
         .await
         .unwrap();
-    wait_until("all requests wait", async || {
-        let before = counts.acknowledged();
-        let waiting = storage.in_flight().await == CLIENTS;
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        waiting && counts.acknowledged() == before
-    })
-    .await;
+    all_wait(&storage, &counts).await;
     let before = counts.acknowledged();
     storage.process.signal(Signal::SIGTERM);
     let address = storage.api.strip_prefix("http://").unwrap();
@@ -103,7 +108,7 @@ async fn a_second_signal_stops_at_once() {
         .execute(&mut *lock)
         .await
         .unwrap();
-    wait_until("all requests wait", async || storage.in_flight().await == CLIENTS).await;
+    all_wait(&storage, &counts).await;
     storage.process.signal(Signal::SIGTERM);
     let address = storage.api.strip_prefix("http://").unwrap();
     wait_until("the port is closed", async || {
