@@ -3,8 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool};
 
 use crate::{SchemaName, StoreError};
 
@@ -46,38 +46,53 @@ impl ConnectOptions {
     }
 
     fn pool(&self) -> PgPoolOptions {
+        // Half of the time for a connection, so that there is time to make another.
+        let limit = self.acquire_timeout / 2;
         PgPoolOptions::new()
             .max_connections(self.max_connections)
             .acquire_timeout(self.acquire_timeout)
-            // A connection that died silently must not be handed out.
-            .test_before_acquire(true)
+            // A connection that died silently must not be handed out, nor keep its place in the pool when what used
+            // it gave up. The pool's own test has no time limit: it waits for an answer that never comes.
+            .test_before_acquire(false)
+            .before_acquire(move |connection, _| Box::pin(answers(connection, limit)))
+            .after_release(move |connection, _| Box::pin(answers(connection, limit)))
     }
 
-    pub(crate) fn writer(&self) -> Result<PgConnectOptions, StoreError> {
-        Ok(self.parse()?.options([
-            ("search_path", self.schema.writer_search_path()),
+    /// How long a transaction may take as a whole. It has several statements; the server cuts a long one off first,
+    /// if it still answers.
+    fn transaction_timeout(&self) -> Duration {
+        self.statement_timeout * 2
+    }
+
+    /// What holds for the sessions of both kinds.
+    fn session(&self) -> [(&'static str, String); 4] {
+        let milliseconds = |duration: Duration| duration.as_millis().to_string();
+        [
+            ("statement_timeout", milliseconds(self.statement_timeout)),
+            // A client that died silently in the middle of a transaction must not hold its locks until TCP notices,
+            // which takes hours: the same records, sent again, wait for them.
             (
-                "statement_timeout",
-                self.statement_timeout.as_millis().to_string(),
+                "idle_in_transaction_session_timeout",
+                milliseconds(self.transaction_timeout()),
             ),
-            // What is acknowledged is durable, whatever the server's default is.
-            ("synchronous_commit", "on".to_owned()),
             ("timezone", "UTC".to_owned()),
             // Batches are short statements with high cost estimates: compiling them costs more than running them.
             ("jit", "off".to_owned()),
+        ]
+    }
+
+    pub(crate) fn writer(&self) -> Result<PgConnectOptions, StoreError> {
+        Ok(self.parse()?.options(self.session()).options([
+            ("search_path", self.schema.writer_search_path()),
+            // What is acknowledged is durable, whatever the server's default is.
+            ("synchronous_commit", "on".to_owned()),
         ]))
     }
 
     fn reader(&self) -> Result<PgConnectOptions, StoreError> {
-        Ok(self.parse()?.options([
+        Ok(self.parse()?.options(self.session()).options([
             ("search_path", self.schema.reader_search_path()),
-            (
-                "statement_timeout",
-                self.statement_timeout.as_millis().to_string(),
-            ),
             ("default_transaction_read_only", "on".to_owned()),
-            ("timezone", "UTC".to_owned()),
-            ("jit", "off".to_owned()),
             // Optional filters are written `$1 IS NULL OR column = $1`: only a plan made for the values at hand
             // drops the unused ones and finds the index and the partitions of the used ones.
             ("plan_cache_mode", "force_custom_plan".to_owned()),
@@ -107,8 +122,7 @@ impl WriteStore {
         Ok(Self {
             pool,
             schema: options.schema.clone(),
-            // A transaction has several statements; the server cuts a long one off first, if it still answers.
-            batch_timeout: options.statement_timeout * 2,
+            batch_timeout: options.transaction_timeout(),
         })
     }
 
@@ -129,6 +143,21 @@ impl WriteStore {
         self.batch_timeout
     }
 
+    /// Bounds what is asked of the database outside of a batch by the time that a batch may take: on a connection
+    /// that died silently nothing else ends the wait.
+    ///
+    /// # Errors
+    /// Those of `asked`; [`StoreError::Unavailable`] where it takes too long. Then it may or may not have happened.
+    pub async fn bounded<T, E: From<StoreError>>(
+        &self,
+        asked: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        match tokio::time::timeout(self.batch_timeout, asked).await {
+            Ok(result) => result,
+            Err(_) => Err(StoreError::timed_out().into()),
+        }
+    }
+
     /// Whether the database answers.
     ///
     /// # Errors
@@ -141,5 +170,15 @@ impl WriteStore {
     /// Closes all connections, waiting for those in use.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// Whether the other end of a connection still answers. What it has not answered yet counts too: a query that was
+/// given up may run on.
+async fn answers(connection: &mut PgConnection, limit: Duration) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(limit, connection.ping()).await {
+        Ok(answer) => answer.map(|()| true),
+        // An error and not `false`, after which the pool would say goodbye and wait to be heard.
+        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
     }
 }

@@ -11,6 +11,9 @@ pub enum StoreError {
     /// The transaction lost against a concurrent one (deadlock, serialization). The same call may succeed at once.
     #[error("the transaction lost against a concurrent one")]
     Contention(#[source] sqlx::Error),
+    /// The database has no space left. The same call may succeed once somebody has made room.
+    #[error("the database has no space left")]
+    Full(#[source] sqlx::Error),
     /// A statement took longer than it may.
     #[error("the statement was cancelled by its timeout")]
     Timeout(#[source] sqlx::Error),
@@ -35,10 +38,16 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same call can succeed without anything being changed in it.
+    /// Whether the same call can succeed soon without anything being changed in it.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Contention(_))
+    }
+
+    /// [`Self::Unavailable`] for want of an answer in time.
+    #[must_use]
+    pub fn timed_out() -> Self {
+        Self::Unavailable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -58,6 +67,10 @@ impl From<sqlx::Error> for StoreError {
                     "40001" | "40P01" => Self::Contention(error),
                     // query_canceled
                     "57014" => Self::Timeout(error),
+                    // disk_full
+                    "53100" => Self::Full(error),
+                    // idle_in_transaction_session_timeout, transaction_timeout: the session is gone.
+                    "25P03" | "25P04" => Self::Unavailable(error),
                     // Class 22: data exceptions. Class 23: integrity constraints. Class 54: program limits.
                     _ if database.kind() != ErrorKind::Other
                         || ["22", "23", "54"].iter().any(|class| code.starts_with(class)) =>
@@ -67,7 +80,7 @@ impl From<sqlx::Error> for StoreError {
                             source: error,
                         }
                     }
-                    // Class 08: connection; 53: resources, such as disk full or too many connections;
+                    // Class 08: connection; 53: resources, such as memory or too many connections;
                     // 57: operator intervention, such as shutdown; 58: system errors; 28 and 3D: the password or the
                     // database changed under a running service; 25006: a read-only standby.
                     "25006" => Self::Unavailable(error),

@@ -193,9 +193,7 @@ async fn write_together(
             // Cut off in the middle of a statement: the server cancels it by its own timeout, and this connection,
             // on which an answer may still be under way, is never used again.
             drop(connection.detach());
-            Err(StoreError::Unavailable(sqlx::Error::Io(
-                std::io::ErrorKind::TimedOut.into(),
-            )))
+            Err(StoreError::timed_out())
         }
     }
 }
@@ -298,6 +296,7 @@ fn shared(error: StoreError, count: usize) -> Vec<Result<Vec<Receipt>, StoreErro
     let again = |error: &StoreError| match error {
         StoreError::Contention(_) => StoreError::Contention(sqlx::Error::Protocol(error.to_string())),
         StoreError::Timeout(_) => StoreError::Timeout(sqlx::Error::Protocol(error.to_string())),
+        StoreError::Full(cause) => StoreError::Full(sqlx::Error::Protocol(cause.to_string())),
         StoreError::Inconsistent(what) => StoreError::Inconsistent(what.clone()),
         StoreError::KeyReused => StoreError::KeyReused,
         StoreError::Driver(cause) => StoreError::Driver(sqlx::Error::Protocol(cause.to_string())),

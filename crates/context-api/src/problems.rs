@@ -20,7 +20,7 @@ pub const EMBEDDING_PENDING: ProblemKind = ProblemKind::new(
 /// The answer to a failure of the store.
 pub(crate) fn of_store(error: StoreError) -> Problem {
     match error {
-        StoreError::Unavailable(_) => {
+        StoreError::Unavailable(_) | StoreError::Full(_) => {
             Problem::unavailable("The database cannot be reached.", RETRY_AFTER).with_cause(error)
         }
         StoreError::Contention(_) => Problem::unavailable(

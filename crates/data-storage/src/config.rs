@@ -193,6 +193,15 @@ mod tests {
     }
 
     #[test]
+    fn by_default_a_record_is_answered_before_its_request_is_given_up() {
+        let config = Config::load(None, []).unwrap();
+        // The last attempt may begin when the time is almost up.
+        let last_attempt = config.database.acquire_timeout + 2 * config.database.statement_timeout;
+        let at_the_latest = config.embedding.budget + config.writer.retry_for + last_attempt;
+        assert!(at_the_latest < config.requests.deadline, "{at_the_latest:?}");
+    }
+
+    #[test]
     fn the_environment_goes_first_and_the_password_is_not_shown() {
         let url = (
             "DATA_STORAGE__DATABASE__URL".into(),

@@ -4,6 +4,7 @@
 
 mod backfill;
 mod capacity;
+mod fullness;
 mod text;
 mod writer_task;
 
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use audit_store::record::{Record, RecordKind};
 use audit_store::writer::{Group, IdempotencyKey, NewRecord, Receipt, RecordText};
 use audit_store::{StoreError, WriteStore};
+use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use embedding::{EmbeddingCache, text_sha256};
 use futures::future::join_all;
@@ -25,12 +27,20 @@ use crate::config::WriterConfig;
 use crate::idempotency::KEY_REUSED;
 use crate::metrics::{Metrics, WriteResult};
 use capacity::Capacity;
-use writer_task::{Job, WriterTask};
+use fullness::{FULL_FOR, Fullness};
+use writer_task::{Job, Waiting, WriterTask};
 
 /// How long a client waits before it tries again what the queue had no room for.
 const QUEUE_FULL_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long a client waits before it tries again what the database was away for.
 const UNAVAILABLE_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// 503 for want of space, by a type of its own: somebody has to make room, and waiting alone does not help.
+const STORAGE_FULL: ProblemKind = ProblemKind::new(
+    "storage-full",
+    "The database has no space left",
+    StatusCode::SERVICE_UNAVAILABLE,
+);
 
 /// Where records go in; clones are handles of one queue.
 #[derive(Clone)]
@@ -40,6 +50,7 @@ pub struct Ingest {
     vectors: EmbeddingCache,
     budget: Duration,
     metrics: Metrics,
+    fullness: Fullness,
 }
 
 /// The tasks behind an [`Ingest`].
@@ -75,7 +86,8 @@ impl Ingest {
         let capacity = Capacity::new(config.queue, config.queue_bytes, metrics.queue_depth.clone());
         // Each job has room of at least one record, so the channel is never the narrower of the two.
         let (queue, receiver) = mpsc::channel(config.queue.max(1));
-        let tasks = WriterTask::spawn_all(&store, &vectors, receiver, config, &metrics);
+        let fullness = Fullness::default();
+        let tasks = WriterTask::spawn_all(&store, &vectors, receiver, config, &metrics, &fullness);
         let backfill = tokio::spawn(backfill::run(
             store,
             vectors.clone(),
@@ -89,6 +101,7 @@ impl Ingest {
                 vectors,
                 budget,
                 metrics,
+                fullness,
             },
             Writers { tasks, backfill },
         )
@@ -97,7 +110,7 @@ impl Ingest {
     /// Stores records, all or none, and answers once they are committed.
     ///
     /// # Errors
-    /// A 503 problem where there is no room or the database is away, 422 where the key stands for another request or
+    /// A 503 problem where there is no room or the database is away or full, 422 where the key stands for another request or
     /// the database refuses a record, 500 for anything unexpected.
     pub async fn store(&self, submission: Submission) -> Result<Vec<Receipt>, Problem> {
         let Submission {
@@ -128,8 +141,7 @@ impl Ingest {
         let job = Job {
             group: Group { records, key },
             queued: Instant::now(),
-            reply,
-            reserved,
+            waiting: Waiting { reply, reserved },
         };
         match self.queue.try_send(job) {
             Ok(()) => {}
@@ -165,10 +177,18 @@ impl Ingest {
         }
     }
 
-    /// Tells whether the writer tasks take records, without keeping the queue open.
-    pub(crate) fn openness(&self) -> impl Fn() -> bool + Send + Sync + 'static {
-        let queue = self.queue.downgrade();
-        move || queue.upgrade().is_some_and(|queue| !queue.is_closed())
+    /// Tells why a record would not be stored, if there is a reason, without keeping the queue open.
+    pub(crate) fn obstacle(&self) -> impl Fn() -> Option<&'static str> + Send + Sync + 'static {
+        let (queue, fullness) = (self.queue.downgrade(), self.fullness.clone());
+        move || {
+            if queue.upgrade().is_none_or(|queue| queue.is_closed()) {
+                Some("the writer has stopped")
+            } else if fullness.holds() {
+                Some("the database has no space left")
+            } else {
+                None
+            }
+        }
     }
 
     /// The canonical text of a record, with its vector if that is there within the budget.
@@ -210,6 +230,10 @@ fn problem(error: StoreError) -> Problem {
         StoreError::Unavailable(_) | StoreError::Contention(_) | StoreError::Timeout(_) => {
             Problem::unavailable("The database is not available.", UNAVAILABLE_RETRY_AFTER).with_cause(error)
         }
+        StoreError::Full(_) => Problem::new(STORAGE_FULL)
+            .with_detail("The record was not stored. It can be sent again once there is room.")
+            .with_retry_after(FULL_FOR)
+            .with_cause(error),
         StoreError::Rejected { .. } => Problem::new(ProblemKind::UNPROCESSABLE)
             .with_detail("The database refused the record.")
             .with_cause(error),

@@ -96,8 +96,12 @@ impl DataStorage {
             return Err(StartError::NoDatabase);
         }
         let store = connect(&config.database).await?;
-        store.require_compatible(&model_identity(&embedder)).await?;
-        ensure_partitions(&store, clock.now(), config.partitions.window()).await?;
+        let identity = model_identity(&embedder);
+        store.bounded(store.require_compatible(&identity)).await?;
+        let window = config.partitions.window();
+        store
+            .bounded(ensure_partitions(&store, clock.now(), window))
+            .await?;
         Ok(Self {
             server,
             authenticator,
@@ -184,7 +188,7 @@ fn with_metrics(registry: Registry) -> axum::Router {
 
 fn probes(store: &WriteStore, ingest: &Ingest, shutdown: Shutdown) -> axum::Router {
     let store = store.clone();
-    let writer_is_open = ingest.openness();
+    let obstacle = ingest.obstacle();
     Health::builder()
         .required("database", move || {
             let store = store.clone();
@@ -196,14 +200,8 @@ fn probes(store: &WriteStore, ingest: &Ingest, shutdown: Shutdown) -> axum::Rout
             }
         })
         .required("writer", move || {
-            let open = writer_is_open();
-            async move {
-                if open {
-                    Ok(())
-                } else {
-                    Err(CheckFailure::new("the writer has stopped"))
-                }
-            }
+            let obstacle = obstacle();
+            async move { obstacle.map_or(Ok(()), |reason| Err(CheckFailure::new(reason))) }
         })
         .build(shutdown)
         .router()

@@ -38,6 +38,7 @@ pub(crate) enum WriteResult {
     Rejected,
     KeyReused,
     Unavailable,
+    StorageFull,
     QueueFull,
     Failed,
 }
@@ -50,6 +51,7 @@ impl WriteResult {
             Self::Rejected => "rejected",
             Self::KeyReused => "key-reused",
             Self::Unavailable => "unavailable",
+            Self::StorageFull => "storage-full",
             Self::QueueFull => "queue-full",
             Self::Failed => "failed",
         }

@@ -14,7 +14,8 @@ pub(crate) async fn keep_ahead(store: WriteStore, clock: Clock, config: Partitio
     ticks.tick().await;
     loop {
         ticks.tick().await;
-        match ensure_partitions(&store, clock.now(), config.window()).await {
+        let round = ensure_partitions(&store, clock.now(), config.window());
+        match store.bounded(round).await {
             Ok(made) if made.is_empty() => {}
             Ok(made) => tracing::info!(partitions = ?made, "partitions were made"),
             Err(error) => tracing::error!(%error, "partitions could not be made; the next round tries again"),

@@ -108,6 +108,8 @@ pub struct PostgresOptions {
     pub durability: Durability,
     /// Further settings, name and value, as in `postgresql.conf`.
     pub settings: Vec<(String, String)>,
+    /// Variables of the server's environment, name and value; it has hardly any others.
+    pub environment: Vec<(String, String)>,
     /// How long to wait for the server to be ready; recovery after a crash is part of it.
     pub start_timeout: Duration,
 }
@@ -122,6 +124,7 @@ impl PostgresOptions {
             port: None,
             durability: Durability::Durable,
             settings: Vec::new(),
+            environment: Vec::new(),
             start_timeout: Duration::from_secs(120),
         }
     }

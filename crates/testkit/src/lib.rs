@@ -2,7 +2,9 @@
 //!
 //! * [`ApiServer`]: a Kubernetes API server that reviews tokens as it is told;
 //! * [`Database`]: a schema per test on one PostgreSQL that all test processes share;
+//! * [`ChaosProxy`]: what stands between a service and what it talks to on a bad day;
 //! * [`request`]: requests straight into a router, without sockets;
+//! * [`wire`]: requests over a socket that may break;
 //! * [`records`]: bodies of the four kinds of record.
 //!
 //! The library knows neither service. Tests that need both live in `tests/`.
@@ -13,10 +15,13 @@
 )]
 
 mod api_server;
+pub mod chaos_proxy;
 mod database;
 pub mod records;
 pub mod request;
 mod run;
+pub mod wire;
 
 pub use api_server::{Answer, ApiServer, Request};
+pub use chaos_proxy::ChaosProxy;
 pub use database::Database;

@@ -25,10 +25,12 @@ pub(super) async fn run(store: WriteStore, vectors: EmbeddingCache, interval: Du
 
 /// One round through all pending texts. A text that cannot be embedded waits for the next round and holds up no other.
 async fn drain(store: &WriteStore, cache: &EmbeddingCache, metrics: &Metrics) -> Result<(), StoreError> {
-    metrics.embeddings_pending.set(pending::count(store).await?);
+    let count = || store.bounded(pending::count(store));
+    metrics.embeddings_pending.set(count().await?);
     let mut after = 0;
     loop {
-        let batch = pending::claim(store, &cache.embedder().model().name, after, BATCH).await?;
+        let claim = pending::claim(store, &cache.embedder().model().name, after, BATCH);
+        let batch = store.bounded(claim).await?;
         let Some(last) = batch.texts.last() else {
             break;
         };
@@ -41,10 +43,10 @@ async fn drain(store: &WriteStore, cache: &EmbeddingCache, metrics: &Metrics) ->
                 Err(error) => tracing::warn!(text_id = text.id, %error, "a text cannot be embedded"),
             }
         }
-        batch.fill(vectors).await?;
+        store.bounded(batch.fill(vectors)).await?;
     }
     if after > 0 {
-        metrics.embeddings_pending.set(pending::count(store).await?);
+        metrics.embeddings_pending.set(count().await?);
     }
     Ok(())
 }

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use audit_store::writer::{Group, Receipt, write_groups};
+use audit_store::writer::{Group, NewRecord, Receipt, write_groups};
 use audit_store::{StoreError, WriteStore};
 use embedding::EmbeddingCache;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::capacity::Reserved;
+use super::fullness::Fullness;
 use crate::config::WriterConfig;
 use crate::metrics::{Metrics, WriteResult};
 
@@ -21,16 +22,22 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Records that wait for their transaction, and who waits for them.
+/// Bytes of records after which a transaction takes no more: what many large records are to do takes longer than a
+/// statement may.
+const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// Records that wait for their transaction.
 pub(super) struct Job {
     pub(super) group: Group,
     pub(super) queued: Instant,
-    pub(super) reply: Reply,
-    /// Given back with the answer.
-    pub(super) reserved: Reserved,
+    pub(super) waiting: Waiting,
 }
 
-type Reply = oneshot::Sender<Result<Vec<Receipt>, StoreError>>;
+/// Who waits for the answer, and the room that is given back with it.
+pub(super) struct Waiting {
+    pub(super) reply: oneshot::Sender<Result<Vec<Receipt>, StoreError>>,
+    pub(super) reserved: Reserved,
+}
 
 pub(super) struct WriterTask {
     store: WriteStore,
@@ -39,6 +46,7 @@ pub(super) struct WriterTask {
     max_batch: usize,
     retry_for: Duration,
     metrics: Metrics,
+    fullness: Fullness,
 }
 
 impl WriterTask {
@@ -49,6 +57,7 @@ impl WriterTask {
         receiver: mpsc::Receiver<Job>,
         config: WriterConfig,
         metrics: &Metrics,
+        fullness: &Fullness,
     ) -> JoinSet<()> {
         let queue = Arc::new(Mutex::new(receiver));
         let mut tasks = JoinSet::new();
@@ -60,6 +69,7 @@ impl WriterTask {
                 max_batch: config.max_batch.max(1),
                 retry_for: config.retry_for,
                 metrics: metrics.clone(),
+                fullness: fullness.clone(),
             };
             tasks.spawn(task.run());
         }
@@ -84,12 +94,13 @@ impl WriterTask {
         // The lock is held only while waiting: whoever has it takes what is there, then lets the next one wait.
         let mut queue = self.queue.lock().await;
         let mut jobs = Vec::new();
-        let mut records = 0;
+        let (mut records, mut bytes) = (0, 0);
         let mut next = queue.recv().await;
         while let Some(job) = next {
             records += job.group.records.len();
+            bytes += job.group.records.iter().map(NewRecord::size).sum::<usize>();
             jobs.push(job);
-            if records >= self.max_batch {
+            if records >= self.max_batch || bytes >= MAX_BATCH_BYTES {
                 break;
             }
             next = queue.try_recv().ok();
@@ -100,50 +111,62 @@ impl WriterTask {
     /// Writes the groups of some jobs and answers each of them.
     ///
     /// What failed for a passing reason is tried again as a whole: the natural key makes that safe, even if the
-    /// answer to a COMMIT was lost.
-    async fn write(&self, jobs: Vec<Job>) {
-        let deadline = Instant::now() + self.retry_for;
+    /// answer to a COMMIT was lost. A record's time begins when it is queued: one that has waited for too long is
+    /// refused instead of being tried when its client has given up.
+    async fn write(&self, mut jobs: Vec<Job>) {
         let mut pause = FIRST_PAUSE;
-        let (mut groups, mut waiting): (Vec<Group>, Vec<_>) = jobs
-            .into_iter()
-            .map(|job| (job.group, (job.reply, job.reserved)))
-            .unzip();
-        while !groups.is_empty() {
-            let started = Instant::now();
-            let results = write_groups(&self.store, &self.model, &groups).await;
-            let records = groups.iter().map(|group| group.records.len()).sum();
-            self.metrics.observe_commit(started.elapsed(), records);
-            let may_retry = Instant::now() + pause < deadline;
-            let mut again = (Vec::new(), Vec::new());
-            for ((group, waits), result) in groups.into_iter().zip(waiting).zip(results) {
-                match result {
-                    Err(error) if error.is_retryable() && may_retry => {
-                        again.0.push(group);
-                        again.1.push(waits);
-                    }
-                    result => {
-                        let (reply, reserved) = waits;
-                        self.answer(&group, reply, result);
-                        drop(reserved);
-                    }
-                }
+        loop {
+            let late = jobs.extract_if(.., |job| job.queued.elapsed() >= self.retry_for);
+            for job in late {
+                self.answer(&job.group, job.waiting, Err(StoreError::timed_out()));
             }
-            (groups, waiting) = again;
-            if !groups.is_empty() {
-                tracing::warn!(
-                    groups = groups.len(),
-                    "a transaction failed for a passing reason and is tried again"
-                );
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+            if jobs.is_empty() {
+                return;
             }
+            jobs = self.attempt(jobs, pause).await;
+            if jobs.is_empty() {
+                return;
+            }
+            tracing::warn!(
+                groups = jobs.len(),
+                "a transaction failed for a passing reason and is tried again"
+            );
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    fn answer(&self, group: &Group, reply: Reply, result: Result<Vec<Receipt>, StoreError>) {
+    /// One attempt; gives back what is worth another after a pause.
+    async fn attempt(&self, jobs: Vec<Job>, pause: Duration) -> Vec<Job> {
+        let started = Instant::now();
+        let (groups, waiting): (Vec<Group>, Vec<_>) = jobs
+            .into_iter()
+            .map(|job| (job.group, (job.queued, job.waiting)))
+            .unzip();
+        let results = write_groups(&self.store, &self.model, &groups).await;
+        let records = groups.iter().map(|group| group.records.len()).sum();
+        self.metrics.observe_commit(started.elapsed(), records);
+        let mut again = Vec::new();
+        for ((group, (queued, waiting)), result) in groups.into_iter().zip(waiting).zip(results) {
+            match result {
+                Err(error) if error.is_retryable() && queued.elapsed() + pause < self.retry_for => {
+                    again.push(Job {
+                        group,
+                        queued,
+                        waiting,
+                    });
+                }
+                result => self.answer(&group, waiting, result),
+            }
+        }
+        again
+    }
+
+    fn answer(&self, group: &Group, waiting: Waiting, result: Result<Vec<Receipt>, StoreError>) {
         let kinds = group.records.iter().map(|record| record.record().kind());
         match &result {
             Ok(receipts) => {
+                self.fullness.has_room();
                 for (kind, receipt) in kinds.zip(receipts) {
                     let label = if receipt.replayed {
                         WriteResult::Replayed
@@ -154,8 +177,12 @@ impl WriterTask {
                 }
             }
             Err(error) => {
+                if matches!(error, StoreError::Full(_)) {
+                    self.fullness.is_full();
+                }
                 let label = match error {
                     StoreError::Rejected { .. } => WriteResult::Rejected,
+                    StoreError::Full(_) => WriteResult::StorageFull,
                     StoreError::KeyReused => WriteResult::KeyReused,
                     StoreError::Unavailable(_) | StoreError::Contention(_) | StoreError::Timeout(_) => {
                         WriteResult::Unavailable
@@ -165,6 +192,8 @@ impl WriterTask {
                 kinds.for_each(|kind| self.metrics.count_write(kind, label));
             }
         }
+        let Waiting { reply, reserved } = waiting;
+        drop(reserved);
         // The client may have hung up; the records are stored all the same.
         drop(reply.send(result));
     }

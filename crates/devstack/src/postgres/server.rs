@@ -226,6 +226,7 @@ fn attempt(offline: &Offline<'_>, port: u16, log: &File) -> Result<Attempt, Post
     let data = instance.data();
     let mut child = account
         .command(&program)
+        .envs(options.environment.iter().map(|(name, value)| (name, value)))
         .arg("-D")
         .arg(&data)
         .args(settings::arguments(options, port))

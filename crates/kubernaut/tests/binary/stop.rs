@@ -9,16 +9,29 @@ use testkit::Database;
 use tokio::net::TcpStream;
 
 use crate::ledger::faults;
-use crate::load::{CLIENTS, Load};
+use crate::load::{CLIENTS, Counts, Load};
 use crate::model::minilm;
 use crate::process::wait_until;
 use crate::storage::Storage;
 
 /// How long stopping may take once nothing holds the requests up.
 const SOON: Duration = Duration::from_secs(5);
+/// How long stopping may take that waits for nothing; the lock and the timeouts of the database last longer.
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 fn load() -> Load {
     Load::new(Clock::system().now() - TimeDelta::hours(12))
+}
+
+/// Waits until every client waits for an answer that does not come.
+async fn all_wait(storage: &Storage, counts: &Counts) {
+    wait_until("all requests wait", async || {
+        let before = counts.acknowledged();
+        let waiting = storage.in_flight().await == CLIENTS;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        waiting && counts.acknowledged() == before
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,13 +49,7 @@ async fn requests_under_way_are_answered_before_the_end() {
         .execute(&mut *lock)
         .await
         .unwrap();
-    wait_until("all requests wait", async || {
-        let before = counts.acknowledged();
-        let waiting = storage.in_flight().await == CLIENTS;
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        waiting && counts.acknowledged() == before
-    })
-    .await;
+    all_wait(&storage, &counts).await;
     let before = counts.acknowledged();
     storage.process.signal(Signal::SIGTERM);
     let address = storage.api.strip_prefix("http://").unwrap();
@@ -85,4 +92,35 @@ async fn under_load_it_stops_soon_and_loses_nothing() {
     );
     let found = faults(&database.store().await, &load.acknowledged()).await;
     assert_eq!(found, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_stops_at_once() {
+    let database = Database::with_model("second_signal", minilm()).await;
+    let store = database.store().await;
+    let mut storage = Storage::start(&database.url(), database.schema(), &[]).await;
+    let recording = load().start(&storage.api);
+    let counts = recording.counts.clone();
+    wait_until("records", async || counts.acknowledged() >= 50).await;
+    // Nothing commits any more, so that it would wait.
+    let mut lock = store.pool().begin().await.unwrap();
+    sqlx::query("LOCK TABLE audit_events IN EXCLUSIVE MODE")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
+    all_wait(&storage, &counts).await;
+    storage.process.signal(Signal::SIGTERM);
+    let address = storage.api.strip_prefix("http://").unwrap();
+    wait_until("the port is closed", async || {
+        TcpStream::connect(address).await.is_err()
+    })
+    .await;
+    assert_eq!(storage.in_flight().await, CLIENTS, "it does not wait for them");
+    let signalled = Instant::now();
+    storage.process.stop(Signal::SIGTERM).await;
+    assert!(signalled.elapsed() < AT_ONCE, "took {:?}", signalled.elapsed());
+    lock.rollback().await.unwrap();
+    let load = recording.ended().await;
+    assert_eq!(load.counts.failed(), CLIENTS, "nobody got an answer");
+    assert_eq!(faults(&store, &load.acknowledged()).await, [""; 0]);
 }
