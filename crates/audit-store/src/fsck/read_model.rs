@@ -113,7 +113,7 @@ impl Folded {
     fn differences(&self) -> String {
         let (table, live, scratch) = (self.table, self.side(""), self.side("pg_temp."));
         format!(
-            "SELECT '{table} ' || coalesce(l.key, s.key),
+            "SELECT '{table} ' || coalesce(l.key, s.key)::text,
                     CASE WHEN l.key IS NULL THEN 'missing'
                          WHEN s.key IS NULL THEN 'not in the ledger (id ' || l.id || ')'
                          ELSE 'differs in ' || (
