@@ -304,7 +304,10 @@ async fn fold_isolating(
         }
         (Err(StoreError::Rejected { source, .. }), [event]) => {
             savepoint.rollback().await?;
-            Ok(vec![(*event, source.to_string())])
+            let why = source
+                .as_database_error()
+                .map_or_else(|| source.to_string(), |error| error.message().to_owned());
+            Ok(vec![(*event, why)])
         }
         (Err(StoreError::Rejected { .. }), _) => {
             savepoint.rollback().await?;

@@ -56,7 +56,9 @@ async fn a_changed_row_is_found_by_its_id() {
             "payload = payload - 'startedAt'",
             &[
                 "ledger.payload_hash: audit_events 1: the payload has another hash",
-                "ledger.foldable: audit_events 1: error returned from database: invalid input syntax for type timestamp with time zone: \"yesterday evening\"",
+                "ledger.foldable: audit_events 1: invalid input syntax for type timestamp with time zone: \"yesterday evening\"",
+                // An event that cannot be folded leaves its history to an older one.
+                r#"read_model.action_histories: action_histories ["prod-eu-1", "shop", "Deployment", "checkout", null, null]: differs in status_event_id, status_time (id 1)"#,
             ],
         ),
     ];

@@ -91,7 +91,8 @@ async fn a_rebuild_beside_writers_loses_nothing_and_mends_everything() {
             until(acknowledged, round * 100).await;
             tamper(
                 &store,
-                "DELETE FROM resource_action_traces WHERE id % 2 = 0;
+                "LOCK TABLE resource_action_traces IN SHARE ROW EXCLUSIVE MODE;
+                 DELETE FROM resource_action_traces WHERE id % 2 = 0;
                  UPDATE resource_action_traces SET message = 'made up', last_event_id = 1 WHERE id % 3 = 0",
             )
             .await;
