@@ -111,3 +111,40 @@ async fn a_rebuild_beside_writers_loses_nothing_and_mends_everything() {
         20
     );
 }
+
+/// Waits until somebody waits for a lock on a table.
+async fn until_somebody_waits_for(store: &WriteStore, table: &str, count: i64) {
+    let query = format!("SELECT count(*) FROM pg_locks WHERE relation = '{table}'::regclass AND NOT granted");
+    while number(store, &query).await < count {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_rebuild_waits_for_a_writer_that_has_its_ids_and_has_not_committed() {
+    let database = Database::new("fsck").await;
+    let (store, model) = (database.store().await, database.model().name.clone());
+    history::write(&store, &database).await;
+    // The writer is stopped between the ledger and the read model.
+    let mut obstacle = store.pool().begin().await.unwrap();
+    sqlx::query("LOCK TABLE resource_references IN SHARE ROW EXCLUSIVE MODE")
+        .execute(&mut *obstacle)
+        .await
+        .unwrap();
+    let head = history::head("rr-late", Phase::Pending, Database::now());
+    let batch = [history::new(history::remediation(head, "late", None), None)];
+    let writing = write_batch(&store, &model, &batch);
+    let (connect, settings) = (database.writer_options(), options());
+    let rebuilding = async {
+        until_somebody_waits_for(&store, "resource_references", 1).await;
+        rebuild(&connect, &settings, &mut |_| {}).await
+    };
+    let releasing = async {
+        until_somebody_waits_for(&store, "audit_events", 1).await;
+        obstacle.rollback().await.unwrap();
+    };
+    let (written, rebuilt, ()) = tokio::join!(writing, rebuilding, releasing);
+    written.unwrap();
+    assert_eq!(rebuilt.unwrap().events, 13);
+    assert_eq!(findings(&database).await, Vec::<String>::new());
+}
