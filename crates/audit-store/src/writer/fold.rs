@@ -1,9 +1,9 @@
 //! The read model as a fold of the ledger.
 //!
 //! Every function takes ledger rows and computes the read model's rows from them and from nothing else, so the read
-//! model can be verified and made again from the ledger by the same statements (`fsck`). A state is its event with the greatest
-//! (phase rank, ledger id): within a batch `DISTINCT ON` picks it, against the table the upsert's `WHERE` does. Both are
-//! independent of the order in which events arrive and transactions commit.
+//! model can be verified and made again from the ledger by the same statements; `fsck` does. A state is its event with
+//! the greatest (phase rank, ledger id): within a batch `DISTINCT ON` picks it, against the table the upsert's `WHERE`
+//! does. Both are independent of the order in which events arrive and transactions commit.
 
 use std::collections::HashSet;
 
