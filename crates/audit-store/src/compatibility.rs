@@ -236,7 +236,10 @@ impl WriteStore {
 }
 
 /// Refuses a data schema that is not at the newest migration of this version.
-async fn require_migrations(connection: &mut PgConnection, schema: &SchemaName) -> Result<(), Incompatible> {
+pub(crate) async fn require_migrations(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+) -> Result<(), Incompatible> {
     let needed = MIGRATOR
         .iter()
         .map(|migration| migration.version)

@@ -6,6 +6,7 @@
 //! * [`migrate`]: brings a database to this schema. [`compatibility`] refuses a database that the code cannot serve.
 //! * [`record`]: the four kinds of record, as validated values.
 //! * [`writer`]: a batch of records into the ledger and, by the same transaction, into the read model.
+//! * [`fsck`]: whether the read model is the fold of the ledger, and the read model made again from it.
 //! * [`reader`]: what Context API may ask. It logs in with `SELECT` on the context schema and nothing else.
 //!
 //! # Five conventions
@@ -20,6 +21,7 @@
 pub mod compatibility;
 mod connect;
 mod error;
+pub mod fsck;
 pub mod migrate;
 mod partitions;
 pub mod pending;

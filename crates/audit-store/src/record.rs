@@ -4,6 +4,7 @@
 //! form: camelCase, absent fields left out, times in UTC with microseconds. That form is the ledger's payload.
 
 mod ai_analysis;
+pub(crate) mod canonical;
 mod execution;
 mod kubernetes_kind;
 mod remediation;
@@ -12,7 +13,6 @@ mod workflow;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::{Digest, Sha256};
 
 pub use ai_analysis::AiAnalysis;
 pub use execution::Execution;
@@ -130,14 +130,16 @@ impl Record {
     /// The ledger's payload and its SHA-256.
     ///
     /// The hash is taken over the payload's text. Its keys are sorted, because `serde_json` keeps objects as sorted
-    /// maps, so neither the order of a sender's keys nor white space makes another version.
+    /// maps, so neither the order of a sender's keys nor white space makes another version. Its numbers are as
+    /// PostgreSQL gives them back, so that the hash can be taken again from the ledger.
     ///
     /// # Errors
     /// `serde_json`'s error where a value has no JSON form; a validated record always has one.
     pub fn payload(&self) -> Result<(serde_json::Value, [u8; 32]), serde_json::Error> {
-        let payload = serde_json::to_value(self)?;
-        let hash = Sha256::digest(serde_json::to_vec(&payload)?);
-        Ok((payload, hash.into()))
+        let mut payload = serde_json::to_value(self)?;
+        canonical::normalise(&mut payload);
+        let hash = canonical::sha256(&payload)?;
+        Ok((payload, hash))
     }
 }
 
@@ -145,6 +147,7 @@ impl Record {
 mod tests {
     use chrono::TimeZone;
     use serde_json::json;
+    use sha2::{Digest, Sha256};
 
     use super::*;
 

@@ -9,7 +9,7 @@
 //!
 //! A transaction touches keys in sorted order, table after table, so that two of them cannot deadlock.
 
-mod fold;
+pub(crate) mod fold;
 mod keys;
 mod ledger;
 mod texts;
@@ -241,7 +241,7 @@ async fn write_records(
         .map(|event| event.event)
         .collect();
     if !new.is_empty() {
-        fold_events(connection, records, &events, &new).await?;
+        fold::events(connection, &new_kinds(records, &events), &new).await?;
     }
     let incidents = ledger::incident_ids(connection, records).await?;
     Ok(events
@@ -258,37 +258,14 @@ async fn write_records(
         .collect())
 }
 
-/// Brings the read model up to the new ledger rows; a kind that is not among them costs nothing.
-async fn fold_events(
-    connection: &mut PgConnection,
-    records: &[&NewRecord],
-    events: &[ledger::Appended],
-    new: &[EventRef],
-) -> Result<(), StoreError> {
-    let kinds: HashSet<RecordKind> = records
+/// The kinds of the records whose ledger rows are new.
+fn new_kinds(records: &[&NewRecord], events: &[ledger::Appended]) -> HashSet<RecordKind> {
+    records
         .iter()
         .zip(events)
         .filter(|(_, event)| !event.replayed)
         .map(|(record, _)| record.record.kind())
-        .collect();
-    if kinds.contains(&RecordKind::Remediation) || kinds.contains(&RecordKind::Execution) {
-        fold::resources(connection, new).await?;
-        fold::action_histories(connection, new).await?;
-    }
-    if kinds.contains(&RecordKind::Remediation) {
-        fold::remediation_requests(connection, new).await?;
-        fold::remediations(connection, new).await?;
-    }
-    if kinds.contains(&RecordKind::AiAnalysis) {
-        fold::analyses(connection, new).await?;
-    }
-    if kinds.contains(&RecordKind::Workflow) {
-        fold::workflows(connection, new).await?;
-    }
-    if kinds.contains(&RecordKind::Execution) {
-        fold::executions(connection, new).await?;
-    }
-    Ok(())
+        .collect()
 }
 
 /// The same error for each group of a transaction.

@@ -3,7 +3,10 @@
 mod bootstrap;
 mod context_api;
 mod data_storage;
+mod fsck;
 mod migrate;
+
+use std::process::ExitCode;
 
 use clap::Parser;
 
@@ -19,18 +22,22 @@ pub(crate) enum Command {
     ContextApi(context_api::Options),
     /// Bring the database to the schema of this version, and grant the reader role.
     Migrate(migrate::Options),
+    /// Check that the read model is the fold of the ledger and that every invariant holds; exit code 1 if not.
+    Fsck(fsck::Options),
     /// Fetch what `up` and the tests need, and start nothing.
     Bootstrap,
 }
 
 impl Command {
-    pub(crate) async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
+            Self::Fsck(options) => return Ok(fsck::run(options).await),
             Self::Up(options) => crate::up::run(options).await,
             Self::DataStorage(options) => data_storage::run(options).await,
             Self::ContextApi(options) => context_api::run(options).await,
             Self::Migrate(options) => migrate::run(options).await,
             Self::Bootstrap => bootstrap::run().await,
-        }
+        }?;
+        Ok(ExitCode::SUCCESS)
     }
 }

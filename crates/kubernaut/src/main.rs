@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     // Work that was cut off, such as a download, must not keep the process.
     runtime.shutdown_background();
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", in_one_line(&error));
             ExitCode::FAILURE

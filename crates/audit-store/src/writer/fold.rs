@@ -1,14 +1,43 @@
 //! The read model as a fold of the ledger.
 //!
 //! Every function takes ledger rows and computes the read model's rows from them and from nothing else, so the read
-//! model can be made again from the ledger by the same statements. A state is its event with the greatest
-//! (phase rank, ledger id): within a batch `DISTINCT ON` picks it, against the table the upsert's `WHERE` does. Both are
-//! independent of the order in which events arrive and transactions commit.
+//! model can be verified and made again from the ledger by the same statements; `fsck` does. A state is its event with
+//! the greatest (phase rank, ledger id): within a batch `DISTINCT ON` picks it, against the table the upsert's `WHERE`
+//! does. Both are independent of the order in which events arrive and transactions commit.
+
+use std::collections::HashSet;
 
 use sqlx::PgConnection;
 
 use super::EventRef;
 use crate::StoreError;
+use crate::record::RecordKind;
+
+/// Brings the read model up to ledger rows of these kinds; a kind that is not among them costs nothing.
+pub(crate) async fn events(
+    connection: &mut PgConnection,
+    kinds: &HashSet<RecordKind>,
+    events: &[EventRef],
+) -> Result<(), StoreError> {
+    if kinds.contains(&RecordKind::Remediation) || kinds.contains(&RecordKind::Execution) {
+        resources(connection, events).await?;
+        action_histories(connection, events).await?;
+    }
+    if kinds.contains(&RecordKind::Remediation) {
+        remediation_requests(connection, events).await?;
+        remediations(connection, events).await?;
+    }
+    if kinds.contains(&RecordKind::AiAnalysis) {
+        analyses(connection, events).await?;
+    }
+    if kinds.contains(&RecordKind::Workflow) {
+        workflows(connection, events).await?;
+    }
+    if kinds.contains(&RecordKind::Execution) {
+        executions(connection, events).await?;
+    }
+    Ok(())
+}
 
 /// The columns of event references, one array each.
 fn columns(events: &[EventRef]) -> (Vec<i64>, Vec<chrono::DateTime<chrono::Utc>>) {
@@ -16,7 +45,7 @@ fn columns(events: &[EventRef]) -> (Vec<i64>, Vec<chrono::DateTime<chrono::Utc>>
 }
 
 /// The resources that remediations and executions name.
-pub(super) async fn resources(connection: &mut PgConnection, events: &[EventRef]) -> Result<(), StoreError> {
+async fn resources(connection: &mut PgConnection, events: &[EventRef]) -> Result<(), StoreError> {
     let (ids, times) = columns(events);
     sqlx::query!(
         "INSERT INTO resource_references (cluster_name, namespace, kind, name)
@@ -36,10 +65,7 @@ pub(super) async fn resources(connection: &mut PgConnection, events: &[EventRef]
 }
 
 /// Which workflow did which kind of action to which resource. A remediation names no workflow; an execution does.
-pub(super) async fn action_histories(
-    connection: &mut PgConnection,
-    events: &[EventRef],
-) -> Result<(), StoreError> {
+async fn action_histories(connection: &mut PgConnection, events: &[EventRef]) -> Result<(), StoreError> {
     let (ids, times) = columns(events);
     sqlx::query!(
         "INSERT INTO action_histories AS h (resource_id, workflow_id, action_type, status, status_time, status_instance, status_event_id)
@@ -69,10 +95,7 @@ pub(super) async fn action_histories(
 }
 
 /// The ids of incidents.
-pub(super) async fn remediation_requests(
-    connection: &mut PgConnection,
-    events: &[EventRef],
-) -> Result<(), StoreError> {
+async fn remediation_requests(connection: &mut PgConnection, events: &[EventRef]) -> Result<(), StoreError> {
     let (ids, times) = columns(events);
     sqlx::query!(
         "INSERT INTO remediation_requests (namespace, name, created_at)
@@ -94,10 +117,7 @@ pub(super) async fn remediation_requests(
 }
 
 /// Incidents.
-pub(super) async fn remediations(
-    connection: &mut PgConnection,
-    events: &[EventRef],
-) -> Result<(), StoreError> {
+async fn remediations(connection: &mut PgConnection, events: &[EventRef]) -> Result<(), StoreError> {
     let (ids, times) = columns(events);
     sqlx::query!(
         "INSERT INTO resource_action_traces AS t (
@@ -150,7 +170,7 @@ pub(super) async fn remediations(
 }
 
 /// AI analyses.
-pub(super) async fn analyses(connection: &mut PgConnection, events: &[EventRef]) -> Result<(), StoreError> {
+async fn analyses(connection: &mut PgConnection, events: &[EventRef]) -> Result<(), StoreError> {
     let (ids, times) = columns(events);
     sqlx::query!(
         "INSERT INTO ai_analyses AS t (
@@ -194,7 +214,7 @@ pub(super) async fn analyses(connection: &mut PgConnection, events: &[EventRef])
 }
 
 /// Workflow executions.
-pub(super) async fn workflows(connection: &mut PgConnection, events: &[EventRef]) -> Result<(), StoreError> {
+async fn workflows(connection: &mut PgConnection, events: &[EventRef]) -> Result<(), StoreError> {
     let (ids, times) = columns(events);
     sqlx::query!(
         "INSERT INTO workflow_executions AS t (
@@ -237,7 +257,7 @@ pub(super) async fn workflows(connection: &mut PgConnection, events: &[EventRef]
 }
 
 /// Actions on the cluster.
-pub(super) async fn executions(connection: &mut PgConnection, events: &[EventRef]) -> Result<(), StoreError> {
+async fn executions(connection: &mut PgConnection, events: &[EventRef]) -> Result<(), StoreError> {
     let (ids, times) = columns(events);
     sqlx::query!(
         "INSERT INTO action_executions AS t (

@@ -4,6 +4,7 @@
 
 mod batches;
 mod compatibility;
+mod fsck;
 mod guards;
 mod pending_texts;
 mod records;

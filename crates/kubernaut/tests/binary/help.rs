@@ -26,6 +26,7 @@ fn the_commands_are_listed() {
             "data-storage  Run Data Storage, the write service",
             "context-api   Run Context API, the read service",
             "migrate       Bring the database to the schema of this version, and grant the reader role",
+            "fsck          Check that the read model is the fold of the ledger and that every invariant holds; exit code 1 if not",
             "bootstrap     Fetch what `up` and the tests need, and start nothing",
             "-V, --version  Print version",
         ],

@@ -6,6 +6,7 @@ mod crash;
 mod database_crash;
 mod demo;
 mod directory;
+mod fsck;
 mod help;
 mod ledger;
 mod load;
