@@ -2,7 +2,8 @@
 //!
 //! * [`Database`]: a schema per test on one PostgreSQL that all test processes share;
 //! * [`request`]: requests straight into a router, without sockets;
-//! * [`records`]: bodies of the four kinds of record.
+//! * [`records`]: bodies of the four kinds of record;
+//! * [`EmbeddingServer`]: a provider of embeddings that does as it is told, on a real socket.
 //!
 //! The library knows neither service. Tests that need both live in `tests/`.
 
@@ -12,8 +13,10 @@
 )]
 
 mod database;
+pub mod embedding_server;
 pub mod records;
 pub mod request;
 mod run;
 
 pub use database::Database;
+pub use embedding_server::EmbeddingServer;
