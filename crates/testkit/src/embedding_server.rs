@@ -15,7 +15,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Response, StatusCode, Uri, header};
 use embedding::{Hashed, Model};
-use rcgen::{CertificateParams, CertifiedIssuer, IsCa, BasicConstraints, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
@@ -54,7 +54,11 @@ impl Reply {
     #[must_use]
     pub fn status(status: u16) -> Self {
         let message = format!("told to answer {status}");
-        Self::raw(status, "application/json", json!({"error": {"message": message}}).to_string())
+        Self::raw(
+            status,
+            "application/json",
+            json!({"error": {"message": message}}).to_string(),
+        )
     }
 
     /// Any status, media type and body.
@@ -155,7 +159,11 @@ impl Received {
     /// The bearer token of the request.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
-        self.headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+        self.headers
+            .get(header::AUTHORIZATION)?
+            .to_str()
+            .ok()?
+            .strip_prefix("Bearer ")
     }
 }
 
@@ -214,7 +222,12 @@ impl EmbeddingServer {
         let task = tokio::spawn(async move {
             axum::serve(listener, router).await.expect("a server without end");
         });
-        Self { address, ca, shared, task }
+        Self {
+            address,
+            ca,
+            shared,
+            task,
+        }
     }
 
     /// Its base URL.
@@ -371,7 +384,9 @@ async fn answer(
         } => {
             let response = headers
                 .into_iter()
-                .fold(Response::builder().status(status), |response, (name, value)| response.header(name, value));
+                .fold(Response::builder().status(status), |response, (name, value)| {
+                    response.header(name, value)
+                });
             response.body(Body::from(body)).expect("a response")
         }
         Reply::Closed => {

@@ -15,7 +15,7 @@ use crate::vector::InvalidVector;
 use super::answer::Judged;
 use super::backoff;
 use super::client::{Client, Failure};
-use super::gate::{Entry, Gate};
+use super::gate::{Entry, Gate, Permit};
 use super::options::{HttpOptions, InvalidOptions};
 
 /// A text that no provider has a reason to refuse.
@@ -111,66 +111,24 @@ impl Asker {
         let mut failed = None;
         let mut attempt = 0;
         loop {
-            let permit = match self.gate.enter(Instant::now()) {
-                Entry::Go(permit) => permit,
-                Entry::Wait(until) if until < deadline => {
-                    // Not all at once when it is over.
-                    sleep_until(until + self.pause(0)).await;
-                    continue;
-                }
-                Entry::Wait(_) => {
-                    return Err(failed.unwrap_or_else(|| {
-                        Failure::Lasting(
-                            "it asked to be left alone for longer than a text may wait".to_owned(),
-                        )
-                    }));
-                }
-                Entry::Shut => {
-                    return Err(failed.unwrap_or_else(|| {
-                        Failure::Lasting("it failed too often in a row and is left alone for now".to_owned())
-                    }));
-                }
+            let permit = match self.permit(deadline).await {
+                Ok(permit) => permit,
+                // What was answered before says more.
+                Err(reason) => return Err(failed.unwrap_or_else(|| Failure::Lasting(reason.to_owned()))),
             };
-            let failure = match self.client.post(texts, deadline).await {
-                Ok(vectors) => {
-                    if vectors.iter().any(Result::is_ok) {
-                        self.is_proven.store(true, Ordering::Relaxed);
-                    }
-                    if vectors.iter().all(is_of_another_model) {
-                        permit.failed(Instant::now());
-                    } else {
-                        permit.succeeded();
-                    }
-                    return Ok(vectors);
-                }
+            let asked = self.client.post(texts, deadline).await;
+            let is_shut = self.learn(permit, texts, &asked);
+            let failure = match asked {
+                Ok(vectors) => return Ok(vectors),
                 Err(failure) => failure,
-            };
-            let now = Instant::now();
-            let is_shut = match &failure {
-                Failure::Refused(_) => {
-                    permit.succeeded();
-                    false
-                }
-                // Neither a sign of health nor of illness.
-                Failure::Passing { is_well: true, .. } => {
-                    drop(permit);
-                    false
-                }
-                // One text may be the reason; if it is not, the halves will tell.
-                Failure::Unusable(_) if texts.len() > 1 => {
-                    drop(permit);
-                    false
-                }
-                Failure::Passing { .. } | Failure::Lasting(_) | Failure::Unusable(_) => permit.failed(now),
             };
             let Failure::Passing { advice, .. } = &failure else {
                 return Err(failure);
             };
-            let mut next = now + self.pause(attempt);
-            if let Some(advice) = advice {
-                self.gate.hold(now + *advice);
-                next += *advice;
-            }
+            let advice = advice.unwrap_or_default();
+            let now = Instant::now();
+            self.gate.hold(now + advice);
+            let next = now + advice + self.pause(attempt);
             if is_shut || next >= deadline {
                 return Err(failure);
             }
@@ -178,6 +136,47 @@ impl Asker {
             sleep_until(next).await;
             attempt += 1;
         }
+    }
+
+    /// Waits at the gate for a request, or says why there will be none before the deadline.
+    async fn permit(&self, deadline: Instant) -> Result<Permit<'_>, &'static str> {
+        loop {
+            let now = Instant::now();
+            if now >= deadline {
+                return Err("the time was up before it was asked");
+            }
+            match self.gate.enter(now) {
+                Entry::Go(permit) => return Ok(permit),
+                // Not all at once when it is over.
+                Entry::Wait(until) if until < deadline => sleep_until(until + self.pause(0)).await,
+                Entry::Wait(_) => return Err("it asked to be left alone for longer than a text may wait"),
+                Entry::Shut => return Err("it failed too often in a row and is left alone for now"),
+            }
+        }
+    }
+
+    /// Tells the gate what a request says about the provider's health, and returns whether the gate is shut.
+    fn learn(&self, permit: Permit<'_>, texts: &[String], asked: &Result<Vec<Judged>, Failure>) -> bool {
+        let is_well = match asked {
+            Ok(vectors) => {
+                if vectors.iter().any(Result::is_ok) {
+                    self.is_proven.store(true, Ordering::Relaxed);
+                }
+                Some(!vectors.iter().all(is_of_another_model))
+            }
+            Err(Failure::Refused(_)) => Some(true),
+            // It works, but too slowly for what it is asked.
+            Err(Failure::Passing { is_well: true, .. }) => None,
+            // One text may be the reason; if it is not, the halves will tell.
+            Err(Failure::Unusable(_)) if texts.len() > 1 => None,
+            Err(Failure::Passing { .. } | Failure::Lasting(_) | Failure::Unusable(_)) => Some(false),
+        };
+        match is_well {
+            Some(true) => permit.succeeded(),
+            Some(false) => return permit.failed(Instant::now()),
+            None => drop(permit),
+        }
+        false
     }
 
     fn pause(&self, attempt: u32) -> Duration {

@@ -133,7 +133,7 @@ impl Client {
             None => request,
         };
         let lost = |error: reqwest::Error| {
-            Failure::passing(if error.is_timeout() {
+            Failure::passing(if error.is_timeout() && !error.is_connect() {
                 format!("no answer within {timeout:?}")
             } else {
                 shorten(&causes(&error.without_url()))
@@ -144,7 +144,10 @@ impl Client {
             return Err(failure(response, authorization.as_ref()).await);
         }
         require_json(&response)?;
-        let limit = ENVELOPE_BYTES + texts.len() * self.dimension * COMPONENT_BYTES;
+        let components = texts.len().saturating_mul(self.dimension);
+        let limit = components
+            .saturating_mul(COMPONENT_BYTES)
+            .saturating_add(ENVELOPE_BYTES);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(lost)? {
             if body.len() + chunk.len() > limit {

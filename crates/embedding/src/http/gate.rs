@@ -69,9 +69,10 @@ impl Gate {
         Entry::Go(Permit { gate: self, is_probe })
     }
 
-    /// Lets no request through until then; the latest word counts.
+    /// Lets no request through until then, or until what was said before if that is later.
     pub(super) fn hold(&self, until: Instant) {
-        self.state().held_until = Some(until);
+        let mut state = self.state();
+        state.held_until = state.held_until.max(Some(until));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -196,6 +197,7 @@ mod tests {
     fn while_it_is_held_requests_wait() {
         let (gate, now) = (Gate::new(1, COOL_OFF), Instant::now());
         gate.hold(now + MOMENT);
+        gate.hold(now);
         assert!(matches!(gate.enter(now), Entry::Wait(until) if until == now + MOMENT));
         drop(go(&gate, now + MOMENT));
     }

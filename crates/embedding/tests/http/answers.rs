@@ -84,7 +84,9 @@ async fn a_number_that_is_none_spoils_its_own_vector_only() {
     ] {
         let (server, embedder) = provider().await;
         let bad = component.clone();
-        server.otherwise(Reply::changed(move |answer| answer["data"][1]["embedding"][3] = bad.clone()));
+        server.otherwise(Reply::changed(move |answer| {
+            answer["data"][1]["embedding"][3] = bad.clone()
+        }));
         let answers = answers(spawn(&embedder, numbered(3))).await;
         is_vector_of(&server, "text 0", &answers[0]);
         is_vector_of(&server, "text 2", &answers[2]);
@@ -100,7 +102,7 @@ async fn a_number_that_is_none_spoils_its_own_vector_only() {
 
 #[tokio::test]
 async fn a_vector_without_direction_is_refused() {
-    let zero = Reply::changed(|answer| answer["data"][0]["embedding"] = json!([0.0; DIMENSION]));
+    let zero = Reply::changed(|answer| answer["data"][0]["embedding"] = json!(vec![0.0; DIMENSION]));
     assert_eq!(
         invalid_after(zero, true).await,
         InvalidAnswer::Vector(InvalidVector::NoDirection)
@@ -146,9 +148,17 @@ async fn too_few_too_many_and_twice_the_same_are_refused() {
 
 #[tokio::test]
 async fn what_is_no_such_json_is_unreadable() {
-    for body in ["", "not JSON", "{}", r#"{"data": [{"index": 0, "embedding": [NaN]}]}"#] {
+    for body in [
+        "",
+        "not JSON",
+        "{}",
+        r#"{"data": [{"index": 0, "embedding": [NaN]}]}"#,
+    ] {
         let answer = invalid_after(Reply::raw(200, "application/json", body), false).await;
-        assert!(matches!(answer, InvalidAnswer::Unreadable(_)), "{body:?}: {answer:?}");
+        assert!(
+            matches!(answer, InvalidAnswer::Unreadable(_)),
+            "{body:?}: {answer:?}"
+        );
     }
 }
 
@@ -179,7 +189,11 @@ async fn a_redirect_is_not_followed() {
     let (elsewhere, _) = provider().await;
     for status in [301, 302, 307, 308] {
         let target = format!("{}/v1/embeddings", elsewhere.url());
-        let error = error_after(Reply::raw(status, "text/plain", "").with("location", target), false).await;
+        let error = error_after(
+            Reply::raw(status, "text/plain", "").with("location", target),
+            false,
+        )
+        .await;
         assert!(unavailable(&Err(error)).starts_with(&status.to_string()));
     }
     assert_eq!(elsewhere.requests().len(), 0);
@@ -189,8 +203,14 @@ async fn a_redirect_is_not_followed() {
 async fn an_explanation_is_quoted_briefly() {
     let long = format!("no\r\n{}", "x".repeat(100_000));
     for (body, explanation) in [
-        (json!({"error": {"message": long}}).to_string(), format!("no {}…", "x".repeat(197))),
-        (json!({"error": "no such model"}).to_string(), "no such model".to_owned()),
+        (
+            json!({"error": {"message": long}}).to_string(),
+            format!("no {}…", "x".repeat(197)),
+        ),
+        (
+            json!({"error": "no such model"}).to_string(),
+            "no such model".to_owned(),
+        ),
         (json!({"detail": "gone"}).to_string(), "gone".to_owned()),
         ("plain words".to_owned(), "plain words".to_owned()),
     ] {
@@ -198,7 +218,10 @@ async fn an_explanation_is_quoted_briefly() {
         let reason = unavailable(&Err(error));
         // Of a body that is cut off no field can be read, so its beginning is quoted.
         if explanation.ends_with('…') {
-            assert!(reason.starts_with("404 Not Found: ") && reason.chars().count() == 216, "{reason}");
+            assert!(
+                reason.starts_with("404 Not Found: ") && reason.chars().count() == 216,
+                "{reason}"
+            );
         } else {
             assert_eq!(reason, format!("404 Not Found: {explanation}"));
         }

@@ -29,7 +29,7 @@ async fn several_requests_are_under_way_and_no_more_than_allowed() {
         options.max_in_flight = 3;
     })
     .await;
-    server.delay(Duration::from_millis(100));
+    server.delay(Duration::from_millis(300));
     for answer in answers(spawn(&embedder, numbered(16))).await {
         answer.unwrap();
     }
@@ -45,13 +45,16 @@ async fn a_full_queue_is_busy_and_recovers() {
         options.queue = 2;
     })
     .await;
-    server.delay(Duration::from_millis(200));
+    server.delay(Duration::from_millis(400));
     let first = spawn(&embedder, numbered(1));
     until(|| server.requests().len() == 1).await;
     let waiting = spawn(&embedder, numbered(2));
     tokio::task::yield_now().await;
     let error = embed(&embedder, "one too many").await.unwrap_err();
-    assert!(matches!(error, EmbedError::Busy) && !error.is_permanent(), "{error:?}");
+    assert!(
+        matches!(error, EmbedError::Busy) && !error.is_permanent(),
+        "{error:?}"
+    );
     for answer in answers(first).await.into_iter().chain(answers(waiting).await) {
         answer.unwrap();
     }
@@ -62,7 +65,7 @@ async fn a_full_queue_is_busy_and_recovers() {
 #[tokio::test]
 async fn texts_whose_caller_has_gone_are_skipped() {
     let (server, embedder) = provider_with(|options| options.max_in_flight = 1).await;
-    server.delay(Duration::from_millis(100));
+    server.delay(Duration::from_millis(300));
     let first = spawn(&embedder, ["first".to_owned()]);
     until(|| server.requests().len() == 1).await;
     let rest = spawn(&embedder, numbered(3));

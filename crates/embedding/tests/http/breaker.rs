@@ -6,7 +6,7 @@ use testkit::embedding_server::Reply;
 
 use crate::provider::{embed, is_vector_of, numbered, provider_with, sizes, spawn, unavailable};
 
-const COOL_OFF: Duration = Duration::from_millis(400);
+const COOL_OFF: Duration = Duration::from_millis(700);
 const LEFT_ALONE: &str = "it failed too often in a row and is left alone for now";
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn only_one_probe_goes_out_while_others_are_answered_at_once() {
     server.then(Reply::status(404));
     embed(&embedder, "disk full").await.unwrap_err();
     tokio::time::sleep(COOL_OFF).await;
-    server.delay(Duration::from_millis(100));
+    server.delay(Duration::from_millis(500));
     let mut fine = 0;
     for task in spawn(&embedder, numbered(8)) {
         match task.await.unwrap() {

@@ -57,7 +57,10 @@ async fn a_key_that_cannot_be_sent_is_not_repeated() {
     for (content, reason) in [
         ("", "the API key is empty"),
         (" \n", "the API key is empty"),
-        ("two\nlines", "the API key has characters that no header can carry"),
+        (
+            "two\nlines",
+            "the API key has characters that no header can carry",
+        ),
     ] {
         fs::write(&file, content).unwrap();
         assert_eq!(unavailable(&embed(&embedder, "disk full").await), reason);
@@ -79,7 +82,11 @@ async fn no_error_quotes_the_key() {
         let told = format!("{error} {error:?} {embedder:?}");
         assert!(!told.contains("hunter2"), "{told}");
         // Of these nothing is quoted, since providers like to repeat a part of the key.
-        assert_eq!(told.contains("bad key ***, you know"), ![401, 403].contains(&status), "{told}");
+        assert_eq!(
+            told.contains("bad key ***, you know"),
+            ![401, 403].contains(&status),
+            "{told}"
+        );
     }
 }
 

@@ -2,7 +2,9 @@
 
 use testkit::embedding_server::Reply;
 
-use crate::provider::{answers, embed, is_vector_of, numbered, provider, provider_with, refused, sizes, spawn, unavailable};
+use crate::provider::{
+    answers, embed, is_vector_of, numbered, provider, provider_with, refused, sizes, spawn, unavailable,
+};
 
 #[tokio::test]
 async fn one_poison_among_32_falls_alone() {
@@ -28,7 +30,11 @@ async fn an_answer_that_one_text_makes_unreadable_costs_no_other() {
     let (server, embedder) = provider().await;
     server.refuse(
         "text 2",
-        Reply::raw(200, "application/json", r#"{"data": [{"index": 0, "embedding": [NaN]}]}"#),
+        Reply::raw(
+            200,
+            "application/json",
+            r#"{"data": [{"index": 0, "embedding": [NaN]}]}"#,
+        ),
     );
     let texts = numbered(4);
     let answers = answers(spawn(&embedder, texts.clone())).await;

@@ -72,7 +72,10 @@ pub(crate) fn is_vector_of(server: &EmbeddingServer, text: &str, answer: &Answer
     let (vector, expected) = (answer.as_ref().unwrap(), server.vector(text));
     assert_eq!(vector.len(), expected.len());
     for (component, expected) in vector.iter().zip(&expected) {
-        assert!((component - expected).abs() < 1e-6, "{vector:?} is not {expected:?}");
+        assert!(
+            (component - expected).abs() < 1e-6,
+            "{vector:?} is not {expected:?}"
+        );
     }
 }
 
@@ -100,12 +103,19 @@ pub(crate) fn refused(answer: &Answer) -> String {
 
 /// How many texts each request had.
 pub(crate) fn sizes(server: &EmbeddingServer) -> Vec<usize> {
-    server.requests().iter().map(|request| request.texts().len()).collect()
+    server
+        .requests()
+        .iter()
+        .map(|request| request.texts().len())
+        .collect()
 }
 
 /// How long after the first request each one came.
 pub(crate) fn times(requests: &[Received]) -> Vec<Duration> {
-    requests.iter().map(|request| request.at - requests[0].at).collect()
+    requests
+        .iter()
+        .map(|request| request.at - requests[0].at)
+        .collect()
 }
 
 /// Waits for something that happens elsewhere.

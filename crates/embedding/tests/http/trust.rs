@@ -63,7 +63,10 @@ async fn without_a_file_the_system_decides() {
 #[tokio::test]
 async fn a_file_without_certificates_is_refused_at_start() {
     let missing = refusal(|options| options.ca_file = Some("/nowhere/ca.pem".into()));
-    assert!(missing.starts_with("`ca_file` (/nowhere/ca.pem) cannot be used: "), "{missing}");
+    assert!(
+        missing.starts_with("`ca_file` (/nowhere/ca.pem) cannot be used: "),
+        "{missing}"
+    );
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("ca.pem");
     std::fs::write(&file, "no certificate").unwrap();
@@ -71,5 +74,8 @@ async fn a_file_without_certificates_is_refused_at_start() {
         refusal(|options| options.ca_file = Some(file.clone())),
         format!("`ca_file` ({}) holds no certificate in PEM", file.display())
     );
-    assert_eq!(refusal(|options| options.max_batch = 0), "`max_batch` must be at least 1");
+    assert_eq!(
+        refusal(|options| options.max_batch = 0),
+        "`max_batch` must be at least 1"
+    );
 }
