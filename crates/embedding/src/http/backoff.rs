@@ -102,7 +102,7 @@ mod tests {
             assert_eq!(after(nonsense), None, "{nonsense:?}");
         }
         assert_eq!(advice_of(&[(RETRY_AFTER, "Sun, 06 Nov 1994 08:50:07 GMT")]), None);
-        assert_eq!(advice_of(&[now.clone()]), None);
+        assert_eq!(advice_of(&[now]), None);
     }
 
     #[test]

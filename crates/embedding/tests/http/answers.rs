@@ -85,7 +85,7 @@ async fn a_number_that_is_none_spoils_its_own_vector_only() {
         let (server, embedder) = provider().await;
         let bad = component.clone();
         server.otherwise(Reply::changed(move |answer| {
-            answer["data"][1]["embedding"][3] = bad.clone()
+            answer["data"][1]["embedding"][3] = bad.clone();
         }));
         let answers = answers(spawn(&embedder, numbered(3))).await;
         is_vector_of(&server, "text 0", &answers[0]);
