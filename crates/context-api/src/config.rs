@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use audit_store::{ConnectOptions, InvalidSchemaName, SchemaName};
-use embedding::CacheOptions;
+use embedding::{CacheOptions, HttpOptions, Provider};
 use serde::Deserialize;
 use service_kit::boundary::RequestsConfig;
 use service_kit::config::{ConfigError, Loader, Secret, duration};
@@ -71,15 +71,17 @@ impl DatabaseConfig {
 }
 
 /// The section `[embedding]`.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the keys are described in the default file")]
 pub struct EmbeddingConfig {
+    pub provider: Provider,
     #[serde(with = "duration")]
     pub timeout: Duration,
     #[serde(with = "duration")]
     pub cache_ttl: Duration,
     pub cache_max_bytes: u64,
+    pub http: HttpOptions,
 }
 
 impl EmbeddingConfig {
@@ -157,11 +159,34 @@ mod tests {
         assert_eq!(
             unknown,
             "environment variable CONTEXT_API__EMBEDDING__BUDGET: `embedding.budget`: unknown field `budget`, \
-             expected one of `timeout`, `cache_ttl`, `cache_max_bytes`"
+             expected one of `provider`, `timeout`, `cache_ttl`, `cache_max_bytes`, `http`"
         );
         let zero = load(&[("CONTEXT_API__DATABASE__MAX_CONNECTIONS", "0")]).unwrap_err();
         assert!(zero.contains("`database.max_connections`"), "{zero}");
         let schema = load(&[("CONTEXT_API__DATABASE__SCHEMA", "A;b")]).unwrap();
         assert!(schema.database.connect_options().is_err());
+    }
+
+    #[test]
+    fn the_provider_of_vectors_has_the_defaults_of_its_options_and_an_unseen_key() {
+        let default = load(&[]).unwrap().embedding;
+        assert_eq!(default.provider, Provider::MiniLm);
+        assert_eq!(
+            format!("{:?}", default.http),
+            format!("{:?}", HttpOptions::new("", "", "", 384))
+        );
+
+        let given = load(&[
+            ("CONTEXT_API__EMBEDDING__PROVIDER", "http"),
+            ("CONTEXT_API__EMBEDDING__HTTP__API_KEY", "4711"),
+        ])
+        .unwrap()
+        .embedding;
+        assert_eq!(given.provider, Provider::Http);
+        let shown = format!("{given:?}");
+        assert!(
+            shown.contains("api_key: Some(***)") && !shown.contains("4711"),
+            "{shown}"
+        );
     }
 }

@@ -45,6 +45,15 @@ pub(crate) fn of_embedder(error: EmbedError) -> Problem {
             Problem::unavailable("Too many descriptions wait for their vectors.", RETRY_AFTER)
                 .with_cause(error)
         }
+        EmbedError::Unavailable(_) => {
+            Problem::unavailable("The provider of vectors is not available.", RETRY_AFTER).with_cause(error)
+        }
+        EmbedError::Invalid(_) if !error.is_permanent() => {
+            Problem::unavailable("The provider of vectors gave no vector.", RETRY_AFTER).with_cause(error)
+        }
+        EmbedError::Refused(_) => Problem::new(ProblemKind::UNPROCESSABLE)
+            .with_detail("The provider of vectors does not take this description.")
+            .with_cause(error),
         EmbedError::Model(_) | EmbedError::Invalid(_) | EmbedError::Panicked | EmbedError::Stopped => {
             Problem::internal(error)
         }
@@ -93,6 +102,14 @@ mod tests {
     fn the_client_learns_whether_to_come_back_and_nothing_of_the_cause() {
         let busy = of_embedder(EmbedError::Busy);
         assert_eq!(answer(busy), (503, "service-unavailable", Some("1".into())));
+        assert_eq!(
+            answer(of_embedder(EmbedError::Unavailable("503".into()))),
+            (503, "service-unavailable", Some("1".into()))
+        );
+        assert_eq!(
+            answer(of_embedder(EmbedError::Refused("400".into()))),
+            (422, "unprocessable", None)
+        );
         assert_eq!(
             answer(embedder_too_slow()),
             (503, "service-unavailable", Some("1".into()))

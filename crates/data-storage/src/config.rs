@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use audit_store::{ConnectOptions, InvalidSchemaName, PartitionWindow, SchemaName};
-use embedding::CacheOptions;
+use embedding::{CacheOptions, HttpOptions, Provider};
 use serde::Deserialize;
 use service_kit::auth::AuthConfig;
 use service_kit::boundary::RequestsConfig;
@@ -104,10 +104,11 @@ pub struct WriterConfig {
 }
 
 /// The section `[embedding]`.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the keys are described in the default file")]
 pub struct EmbeddingConfig {
+    pub provider: Provider,
     #[serde(with = "duration")]
     pub budget: Duration,
     #[serde(with = "duration")]
@@ -115,6 +116,7 @@ pub struct EmbeddingConfig {
     #[serde(with = "duration")]
     pub cache_ttl: Duration,
     pub cache_max_bytes: u64,
+    pub http: HttpOptions,
 }
 
 impl EmbeddingConfig {
@@ -218,6 +220,32 @@ mod tests {
         assert!(
             error.to_string().contains("DATA_STORAGE__WRITER__QUEUES"),
             "{error}"
+        );
+    }
+
+    #[test]
+    fn the_provider_of_vectors_has_the_defaults_of_its_options_and_an_unseen_key() {
+        let default = Config::load(None, []).unwrap().embedding;
+        assert_eq!(default.provider, Provider::MiniLm);
+        assert_eq!(
+            format!("{:?}", default.http),
+            format!("{:?}", HttpOptions::new("", "", "", 384))
+        );
+
+        let given = Config::load(
+            None,
+            [
+                ("DATA_STORAGE__EMBEDDING__PROVIDER".into(), "http".into()),
+                ("DATA_STORAGE__EMBEDDING__HTTP__API_KEY".into(), "4711".into()),
+            ],
+        )
+        .unwrap()
+        .embedding;
+        assert_eq!(given.provider, Provider::Http);
+        let shown = format!("{given:?}");
+        assert!(
+            shown.contains("api_key: Some(***)") && !shown.contains("4711"),
+            "{shown}"
         );
     }
 }

@@ -10,7 +10,8 @@ use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 use sha2::{Digest, Sha256};
 
-use crate::embedder::{EmbedError, Embedder};
+use crate::embedder::Embedder;
+use crate::error::EmbedError;
 use crate::vector::check_vector;
 
 /// What an entry costs beside its components: key, reference counts, the cache's own bookkeeping. An estimate.
@@ -39,8 +40,8 @@ impl Default for CacheOptions {
     }
 }
 
-/// What a cache has done since it was made. Every request is a hit or a miss; a miss that is in no other count was
-/// answered by the work of another miss, or failed.
+/// What a cache has done since it was made, in counts that only grow. Every request is a hit or a miss; a miss that is
+/// in no other count was answered by the work of another miss, or failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CacheStats {
     /// Requests answered from memory.
@@ -128,11 +129,6 @@ impl EmbeddingCache {
         &self.shared.embedder
     }
 
-    /// The vector of a canonical text, if it is in memory. Not counted, and asks nobody.
-    pub async fn peek(&self, text: &str) -> Option<Arc<[f32]>> {
-        self.shared.vectors.get(&text_sha256(text)).await
-    }
-
     /// The vector of a canonical text.
     ///
     /// Safe to drop at any time; a caller in a hurry wraps it in a timeout. Errors are not remembered. Must run in a
@@ -157,7 +153,7 @@ impl EmbeddingCache {
             })
     }
 
-    /// What happened so far.
+    /// What happened so far. Cheap: for a collector of metrics to ask at every scrape.
     pub fn stats(&self) -> CacheStats {
         let counters = &self.shared.counters;
         CacheStats {

@@ -90,7 +90,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         if users_database.is_none() {
             database::fetch().await?;
         }
-        model::embedder().await
+        // Both services share it: they are configured for the same model.
+        model::embedder(write.embedding.provider, &write.embedding.http).await
     };
     let embedder = tokio::select! {
         embedder = fetched => embedder?,
@@ -182,6 +183,16 @@ fn configs(options: &Options) -> anyhow::Result<(data_storage::Config, context_a
         "the services are configured for different schemas: {} and {}",
         write.database.schema,
         read.database.schema
+    );
+    let models = (
+        model::description(write.embedding.provider, &write.embedding.http),
+        model::description(read.embedding.provider, &read.embedding.http),
+    );
+    anyhow::ensure!(
+        models.0 == models.1,
+        "the services are configured for different embedding models: {} and {}; give [embedding] in both files",
+        models.0,
+        models.1
     );
     Ok((write, read))
 }

@@ -5,7 +5,8 @@
 //! * [`ChaosProxy`]: what stands between a service and what it talks to on a bad day;
 //! * [`request`]: requests straight into a router, without sockets;
 //! * [`wire`]: requests over a socket that may break;
-//! * [`records`]: bodies of the four kinds of record.
+//! * [`records`]: bodies of the four kinds of record;
+//! * [`EmbeddingServer`]: a provider of embeddings that does as it is told, on a real socket.
 //!
 //! The library knows neither service. Tests that need both live in `tests/`.
 
@@ -17,6 +18,7 @@
 mod api_server;
 pub mod chaos_proxy;
 mod database;
+pub mod embedding_server;
 pub mod records;
 pub mod request;
 mod run;
@@ -25,3 +27,4 @@ pub mod wire;
 pub use api_server::{Answer, ApiServer, Request};
 pub use chaos_proxy::ChaosProxy;
 pub use database::Database;
+pub use embedding_server::EmbeddingServer;

@@ -37,7 +37,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     )?;
     database_url::fill(&mut config.database.url);
     let shutdown = Shutdown::on_signals()?;
-    let embedder = model::embedder().await?;
+    let embedder = model::embedder(config.embedding.provider, &config.embedding.http).await?;
     let service = DataStorage::bind(config, embedder, Clock::system(), crate::build::info()).await?;
     tracing::info!(api = %service.api_address(), metrics = %service.metrics_address(), "Data Storage is ready");
     let ended = service.serve(shutdown).await;

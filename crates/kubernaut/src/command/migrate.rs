@@ -48,7 +48,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         None => None,
     };
     let connect = config.database.connect_options()?;
-    let embedder = model::embedder().await?;
+    let embedder = model::embedder(config.embedding.provider, &config.embedding.http).await?;
     let migration = MigrateOptions {
         model: model_identity(&embedder),
         reader: ReaderRole {

@@ -79,6 +79,15 @@ impl Stack {
         client().post(url).json(&body).send().await.unwrap().status()
     }
 
+    /// What a search for this description answers.
+    pub(crate) async fn search(&self, description: &str) -> Value {
+        let url = format!("{}/api/v1/context/match", self.context);
+        let body = serde_json::json!({"description": description});
+        let response = client().post(url).json(&body).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        response.json().await.unwrap()
+    }
+
     /// The names of the remediations that Context API lists, newest first.
     pub(crate) async fn listed(&self) -> Vec<String> {
         let url = format!("{}/api/v1/incidents", self.context);

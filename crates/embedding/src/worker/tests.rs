@@ -2,8 +2,12 @@ use std::sync::Mutex;
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::*;
+use crate::embedder::{Embedder, EmbedderOptions};
 use crate::hashed::Hashed;
+use crate::model::ModelError;
 
 /// Does what the text says, and tells which batches it saw.
 struct Scripted {
@@ -124,15 +128,6 @@ async fn a_text_becomes_its_vector() {
 }
 
 #[tokio::test]
-async fn many_texts_keep_their_order_however_small_the_queue() {
-    let embedder = start(Hashed::new(8), 3, 3);
-    let texts: Vec<String> = (0..50).map(|n| format!("text {n}")).collect();
-    let expected: Vec<_> = texts.iter().map(|text| hashed(text)).collect();
-    assert_eq!(embedder.embed_all(texts).await.unwrap(), expected);
-    assert!(embedder.embed_all(Vec::new()).await.unwrap().is_empty());
-}
-
-#[tokio::test]
 async fn what_waits_goes_together() {
     let (model, mut script) = scripted(true);
     let embedder = start(model, 4, 16);
@@ -155,10 +150,6 @@ async fn a_full_queue_is_busy_and_recovers() {
     let waiting = spawn_all(&embedder, &["b", "c"]).await;
     assert!(matches!(
         embedder.embed("d".to_owned()).await,
-        Err(EmbedError::Busy)
-    ));
-    assert!(matches!(
-        embedder.embed_all(vec!["d".to_owned()]).await,
         Err(EmbedError::Busy)
     ));
     script.open();
