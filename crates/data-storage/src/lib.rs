@@ -6,8 +6,8 @@
 mod audit;
 mod config;
 mod ingest;
+mod maintenance;
 mod metrics;
-mod partitions;
 mod router;
 mod state;
 mod validation;
@@ -26,9 +26,11 @@ use service_kit::server::{Ended, ListenError, Server};
 use service_kit::shutdown::Shutdown;
 
 pub use config::{
-    Config, DEFAULTS, DatabaseConfig, EmbeddingConfig, PartitionsConfig, RecordsConfig, WriterConfig,
+    Config, DEFAULTS, DatabaseConfig, EmbeddingConfig, PartitionsConfig, RecordsConfig, RetentionConfig,
+    WriterConfig,
 };
 pub use ingest::{Ingest, Writers};
+pub use maintenance::Maintenance;
 pub use metrics::Metrics;
 pub use router::router;
 pub use state::State;
@@ -89,7 +91,8 @@ impl DataStorage {
         }
         let store = connect(&config.database).await?;
         store.require_compatible(&model_identity(&embedder)).await?;
-        ensure_partitions(&store, clock.now(), config.partitions.window()).await?;
+        // Before the first record, so that none of the current month goes to DEFAULT.
+        ensure_partitions(&store, clock.now(), config.partition_window()).await?;
         Ok(Self {
             server,
             config,
@@ -138,18 +141,21 @@ impl DataStorage {
             config.writer,
             metrics.clone(),
         );
-        let partitions = tokio::spawn(partitions::keep_ahead(
+        let maintenance = Maintenance::new(
             store.clone(),
             clock.clone(),
             config.partitions,
-        ));
+            config.retention,
+            metrics.clone(),
+        );
+        let maintenance = tokio::spawn(maintenance.run());
         let probes = probes(&store, &ingest, shutdown.clone());
         let state = State::new(ingest, clock, config.records.default_cluster, metrics);
         let api = router(state, boundary).merge(probes.clone());
         let ended = server
             .serve(api, with_metrics(registry).merge(probes), shutdown.clone())
             .await;
-        partitions.abort();
+        maintenance.abort();
         // The router is gone, and with it the last sender of the queue: the writers end when the queue is empty.
         let flushed = async {
             writers.drained().await;

@@ -3,7 +3,9 @@
 mod bootstrap;
 mod context_api;
 mod data_storage;
+mod hold;
 mod migrate;
+mod retention;
 
 use clap::Parser;
 
@@ -19,6 +21,10 @@ pub(crate) enum Command {
     ContextApi(context_api::Options),
     /// Bring the database to the schema of this version, and grant the reader role.
     Migrate(migrate::Options),
+    /// Place, release and list legal holds, which keep whole months from retention.
+    Hold(hold::Options),
+    /// Show what retention would drop now, and what holds keep. Nothing is changed.
+    Retention(retention::Options),
     /// Fetch what `up` and the tests need, and start nothing.
     Bootstrap,
 }
@@ -30,6 +36,8 @@ impl Command {
             Self::DataStorage(options) => data_storage::run(options).await,
             Self::ContextApi(options) => context_api::run(options).await,
             Self::Migrate(options) => migrate::run(options).await,
+            Self::Hold(options) => hold::run(options).await,
+            Self::Retention(options) => retention::run(options).await,
             Self::Bootstrap => bootstrap::run().await,
         }
     }

@@ -105,7 +105,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         let connect = write.database.connect_options()?;
         println!("Migrating the schema …");
         let migration =
-            database.migration(data_storage::model_identity(&embedder), write.partitions.window());
+            database.migration(data_storage::model_identity(&embedder), write.partition_window());
         migrate(&connect, &migration, clock.now())
             .await
             .with_context(|| database.unusable())?;

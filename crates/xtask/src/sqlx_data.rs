@@ -8,17 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
-use audit_store::compatibility::ModelIdentity;
-use audit_store::migrate::{MigrateOptions, ReaderRole, migrate};
-use audit_store::{ConnectOptions, PartitionWindow, SchemaName};
-use chrono::DateTime;
 use devstack::{Major, SharedServer};
+use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// The crate with the SQL.
 const PACKAGE: &str = "audit-store";
-/// Any schema serves: SQL names none.
+/// Any schemas serve, for data and for views: SQL names none.
 const SCHEMA: &str = "kubernaut_sqlx";
+const CONTEXT_SCHEMA: &str = "kubernaut_sqlx_context";
 
 /// Renews the data, or compares it with what it should be.
 pub(crate) async fn renew(check: bool) -> anyhow::Result<()> {
@@ -26,34 +24,16 @@ pub(crate) async fn renew(check: bool) -> anyhow::Result<()> {
         .join("../..")
         .canonicalize()?;
     let server = tokio::task::spawn_blocking(|| SharedServer::acquire(Major::default())).await??;
-    let schema = SchemaName::new(SCHEMA)?;
-    drop_schema(server.url(), &schema).await?;
-    let options = MigrateOptions {
-        model: ModelIdentity {
-            name: "any".to_owned(),
-            version: "1".to_owned(),
-            dimension: 3,
-        },
-        reader: ReaderRole {
-            name: "kubernaut_sqlx_reader".to_owned(),
-            password: None,
-        },
-        partitions: PartitionWindow {
-            months_back: 0,
-            months_ahead: 0,
-        },
-    };
-    let connect = ConnectOptions::new(server.url(), schema.clone(), "xtask");
-    migrate(&connect, &options, DateTime::UNIX_EPOCH).await?;
+    migrate_anew(&root, server.url()).await?;
 
     let fresh = tempfile::tempdir()?;
-    let search_path = format!("{},{},public", schema.data(), schema.context());
+    let search_path = format!("{SCHEMA},{CONTEXT_SCHEMA},public");
     compile(
         &root,
         &format!("{}?options=-csearch_path%3D{search_path}", server.url()),
         fresh.path(),
     )?;
-    drop_schema(server.url(), &schema).await?;
+    drop_schemas(&mut PgConnection::connect(server.url()).await?).await?;
 
     let committed = root.join(".sqlx");
     let (new, old) = (read(fresh.path())?, read(&committed)?);
@@ -124,16 +104,34 @@ fn read(directory: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     Ok(files)
 }
 
-async fn drop_schema(url: &str, schema: &SchemaName) -> anyhow::Result<()> {
+/// Makes the schemas again from the migrations as they lie there.
+///
+/// Not by the crate's own `migrate`: that one compiles only when the query data is there already.
+async fn migrate_anew(root: &Path, url: &str) -> anyhow::Result<()> {
     let mut connection = PgConnection::connect(url).await?;
-    let statement = format!(
-        "DROP SCHEMA IF EXISTS {} CASCADE; DROP SCHEMA IF EXISTS {} CASCADE",
-        schema.context(),
-        schema.data()
-    );
-    sqlx::raw_sql(AssertSqlSafe(statement))
-        .execute(&mut connection)
-        .await?;
+    drop_schemas(&mut connection).await?;
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        "CREATE EXTENSION IF NOT EXISTS vector SCHEMA public;
+         CREATE SCHEMA {SCHEMA};
+         CREATE SCHEMA {CONTEXT_SCHEMA};
+         SET search_path = {SCHEMA}, {CONTEXT_SCHEMA}, public;
+         SET kubernaut.embedding_model = 'any';
+         SET kubernaut.embedding_model_version = '1';
+         SET kubernaut.embedding_dimension = '3'"
+    )))
+    .execute(&mut connection)
+    .await?;
+    let migrations = root.join("crates").join(PACKAGE).join("migrations");
+    Migrator::new(migrations).await?.run(&mut connection).await?;
     connection.close().await?;
+    Ok(())
+}
+
+async fn drop_schemas(connection: &mut PgConnection) -> anyhow::Result<()> {
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        "DROP SCHEMA IF EXISTS {CONTEXT_SCHEMA} CASCADE; DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"
+    )))
+    .execute(connection)
+    .await?;
     Ok(())
 }

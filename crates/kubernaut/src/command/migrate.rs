@@ -44,7 +44,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
             name: options.reader_role,
             password,
         },
-        partitions: config.partitions.window(),
+        partitions: config.partition_window(),
     };
     migrate(&connect, &migration, Clock::system().now()).await?;
     println!(
