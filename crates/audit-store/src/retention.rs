@@ -160,9 +160,27 @@ pub async fn apply(
     actor: &str,
 ) -> Result<RetentionRound, StoreError> {
     let mut round = RetentionRound::default();
-    for partition in expired(store, policy, now).await? {
+    let months = expired(store, policy, now).await?;
+    // One connection for all: what a month left unfinished is rolled back before the next one begins.
+    let mut connection = store.pool().acquire().await?;
+    for partition in months {
         let month = month_of(partition.from);
-        match drop_month(store, &partition, policy, now, actor).await {
+        let dropping = month::drop(
+            &mut connection,
+            store.schema(),
+            &partition,
+            policy.keep_months,
+            now,
+            actor,
+        );
+        let Ok(outcome) = tokio::time::timeout(MONTH_DEADLINE, dropping).await else {
+            // Cut off in the middle of a statement: closed, so that the server rolls back and nobody meets the answer.
+            drop(connection.detach());
+            return Err(StoreError::Unavailable(sqlx::Error::Io(
+                std::io::ErrorKind::TimedOut.into(),
+            )));
+        };
+        match outcome {
             Ok(month::Outcome::Dropped(dropped)) => {
                 tracing::info!(%month, partitions = ?dropped.partitions, rows = ?dropped.rows, "a month was dropped");
                 round.dropped.push(dropped);
@@ -180,36 +198,9 @@ pub async fn apply(
             Err(error) => return Err(error),
         }
     }
+    drop(connection);
     round.expired_default_rows = expired_default_rows(store, policy, now).await?;
     Ok(round)
-}
-
-async fn drop_month(
-    store: &WriteStore,
-    partition: &Partition,
-    policy: RetentionPolicy,
-    now: DateTime<Utc>,
-    actor: &str,
-) -> Result<month::Outcome, StoreError> {
-    let mut connection = store.pool().acquire().await?;
-    let dropping = month::drop(
-        &mut connection,
-        store.schema(),
-        partition,
-        policy.keep_months,
-        now,
-        actor,
-    );
-    match tokio::time::timeout(MONTH_DEADLINE, dropping).await {
-        Ok(result) => result,
-        Err(_) => {
-            // Cut off in the middle of a statement: closed, so that the server rolls back and nobody meets the answer.
-            drop(connection.detach());
-            Err(StoreError::Unavailable(sqlx::Error::Io(
-                std::io::ErrorKind::TimedOut.into(),
-            )))
-        }
-    }
 }
 
 /// The partitions of the ledger that end before the cutoff, oldest first.

@@ -135,6 +135,7 @@ impl NewPartition {
             .fetch_one(&mut *transaction)
             .await?;
         if exists {
+            transaction.rollback().await?;
             return Ok(Outcome::ThereByNow);
         }
         // An identity belongs to the partitioned table; indexes, CHECKs, generated columns and comments are copied.

@@ -59,6 +59,7 @@ pub(super) async fn drop(
         return Ok(Outcome::Elsewhere);
     };
     if !partitions_of(&mut transaction, LEDGER.table).await?.contains(ledger) {
+        transaction.rollback().await?;
         return Ok(Outcome::GoneByNow);
     }
     let incidents = partitions_of(&mut transaction, INCIDENTS.table)
@@ -75,6 +76,7 @@ pub(super) async fn drop(
         .await?;
     let held_by = holds_on(&mut transaction, ledger.from, ledger.to).await?;
     if !held_by.is_empty() {
+        transaction.rollback().await?;
         return Ok(Outcome::Held(held_by));
     }
 

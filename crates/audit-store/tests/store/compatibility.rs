@@ -3,6 +3,12 @@
 use audit_store::compatibility::ModelIdentity;
 use testkit::Database;
 
+/// The newest migration of this version.
+fn newest() -> i64 {
+    let versions = audit_store::migrate::MIGRATOR.iter().map(|migration| migration.version);
+    versions.max().unwrap()
+}
+
 fn other(name: &str, dimension: usize) -> ModelIdentity {
     ModelIdentity {
         name: name.into(),
@@ -24,8 +30,9 @@ async fn a_schema_that_was_never_migrated_is_refused_by_both_sides() {
     assert_eq!(
         error.to_string(),
         format!(
-            "schema {} is at migration 0, this version needs 7: run `kubernaut migrate`",
-            database.schema()
+            "schema {} is at migration 0, this version needs {}: run `kubernaut migrate`",
+            database.schema(),
+            newest()
         )
     );
     let error = database
@@ -97,7 +104,8 @@ async fn a_contract_of_the_future_and_a_schema_of_the_future_are_refused() {
             .to_string(),
         expected
     );
-    sqlx::query("UPDATE _sqlx_migrations SET version = 9999 WHERE version = 7")
+    sqlx::query("UPDATE _sqlx_migrations SET version = 9999 WHERE version = $1")
+        .bind(newest())
         .execute(store.pool())
         .await
         .unwrap();
@@ -108,8 +116,9 @@ async fn a_contract_of_the_future_and_a_schema_of_the_future_are_refused() {
             .unwrap_err()
             .to_string(),
         format!(
-            "schema {} is at migration 9999, newer than the 7 this version knows: upgrade this service",
-            database.schema()
+            "schema {} is at migration 9999, newer than the {} this version knows: upgrade this service",
+            database.schema(),
+            newest()
         )
     );
 }

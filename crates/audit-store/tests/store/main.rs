@@ -5,6 +5,10 @@
 mod batches;
 mod compatibility;
 mod guards;
+mod history;
+mod holds;
+mod partitions;
 mod pending_texts;
 mod records;
+mod retention;
 mod schema;
