@@ -5,6 +5,7 @@
 mod app;
 mod errors;
 mod late_vectors;
+mod maintenance;
 mod ordering;
 mod replays;
 mod storing;

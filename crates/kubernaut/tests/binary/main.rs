@@ -7,6 +7,7 @@ mod database_crash;
 mod demo;
 mod directory;
 mod help;
+mod hold;
 mod ledger;
 mod load;
 mod model;
