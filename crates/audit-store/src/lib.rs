@@ -36,8 +36,8 @@ pub mod writer;
 pub use connect::{ConnectOptions, WriteStore};
 pub use error::StoreError;
 pub use partitions::{
-    DEFAULT_ROWS_COUNTED, DEFAULT_ROWS_SCANNED, MissingPartition, PartitionRound, PartitionStatus, PartitionWindow,
-    WhyMissing, ensure_partitions, partition_status,
+    DEFAULT_ROWS_COUNTED, DEFAULT_ROWS_SCANNED, MissingPartition, PartitionRound, PartitionStatus,
+    PartitionWindow, WhyMissing, ensure_partitions, partition_status,
 };
 pub use reader::Reader;
 pub use schema::{InvalidSchemaName, SchemaName};

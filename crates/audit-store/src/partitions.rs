@@ -148,8 +148,8 @@ fn months(now: DateTime<Utc>, window: PartitionWindow) -> Vec<NaiveDate> {
     let back = (1..=window.months_back)
         .rev()
         .filter_map(|back| this_month.checked_sub_months(Months::new(back)));
-    let ahead = (0..=window.months_ahead)
-        .filter_map(|ahead| this_month.checked_add_months(Months::new(ahead)));
+    let ahead =
+        (0..=window.months_ahead).filter_map(|ahead| this_month.checked_add_months(Months::new(ahead)));
     back.chain(ahead).collect()
 }
 

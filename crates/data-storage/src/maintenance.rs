@@ -90,7 +90,11 @@ impl Maintenance {
         let now = self.clock.now();
         if self.retention.dry_run {
             let plan = retention::plan(&self.store, policy, now).await?;
-            let held = plan.months.iter().filter(|month| !month.held_by.is_empty()).count();
+            let held = plan
+                .months
+                .iter()
+                .filter(|month| !month.held_by.is_empty())
+                .count();
             self.metrics.show_held_months(held);
             for month in &plan.months {
                 tracing::info!(month = %month.month, rows = month.ledger_rows, held_by = ?month.held_by, "dry run: a month is old");

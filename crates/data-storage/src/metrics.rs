@@ -217,7 +217,8 @@ impl Metrics {
     }
 
     pub(crate) fn show_missing_partitions(&self, missing: usize) {
-        self.partitions_missing.set(i64::try_from(missing).unwrap_or(i64::MAX));
+        self.partitions_missing
+            .set(i64::try_from(missing).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn count_dropped_partitions(&self, partitions: usize) {
@@ -226,7 +227,8 @@ impl Metrics {
     }
 
     pub(crate) fn show_held_months(&self, months: usize) {
-        self.retention_held_months.set(i64::try_from(months).unwrap_or(i64::MAX));
+        self.retention_held_months
+            .set(i64::try_from(months).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn count_maintenance_failure(&self, task: MaintenanceTask) {

@@ -185,7 +185,10 @@ async fn in_transaction(
     Ok(true)
 }
 
-async fn default_is_large(connection: &mut PgConnection, partitioned: Partitioned) -> Result<bool, StoreError> {
+async fn default_is_large(
+    connection: &mut PgConnection,
+    partitioned: Partitioned,
+) -> Result<bool, StoreError> {
     Ok(sqlx::query_scalar(AssertSqlSafe(format!(
         "SELECT EXISTS (SELECT 1 FROM {}_default OFFSET {DEFAULT_ROWS_SCANNED})",
         partitioned.table
@@ -209,12 +212,21 @@ pub(super) async fn drop_stale_fences(
     .fetch_all(&mut *connection)
     .await?;
     // Years have four digits, so names sort by month.
-    let last = format!("{}_fence", name(partitioned, super::month_of(now + NO_RECORDS_YET)));
+    let last = format!(
+        "{}_fence",
+        name(partitioned, super::month_of(now + NO_RECORDS_YET))
+    );
     for fence in fences.into_iter().filter(|fence| *fence <= last) {
-        let statement = format!("ALTER TABLE {}_default DROP CONSTRAINT IF EXISTS {fence}", partitioned.table);
+        let statement = format!(
+            "ALTER TABLE {}_default DROP CONSTRAINT IF EXISTS {fence}",
+            partitioned.table
+        );
         match in_transaction(connection, schema, &statement).await {
             Err(error) if gave_up(&error) => {
-                tracing::warn!(fence, "a CHECK that keeps records of its month out could not be dropped yet");
+                tracing::warn!(
+                    fence,
+                    "a CHECK that keeps records of its month out could not be dropped yet"
+                );
             }
             result => {
                 result?;

@@ -58,7 +58,10 @@ pub(super) async fn drop(
     let Some(mut transaction) = begin(connection, schema, STATEMENT_TIMEOUT).await? else {
         return Ok(Outcome::Elsewhere);
     };
-    if !partitions_of(&mut transaction, LEDGER.table).await?.contains(ledger) {
+    if !partitions_of(&mut transaction, LEDGER.table)
+        .await?
+        .contains(ledger)
+    {
         transaction.rollback().await?;
         return Ok(Outcome::GoneByNow);
     }
@@ -140,7 +143,10 @@ async fn lock(connection: &mut PgConnection, tables: &[String], mode: &str) -> R
 
 /// Everything that dropping partitions and deleting what is shared needs, or nothing.
 async fn lock_all(connection: &mut PgConnection, partitions: &[String]) -> Result<(), StoreError> {
-    let incidents = partitions.get(1).map(|name| format!(", {name}")).unwrap_or_default();
+    let incidents = partitions
+        .get(1)
+        .map(|name| format!(", {name}"))
+        .unwrap_or_default();
     let locks = format!(
         // EXCLUSIVE, because the worker that embeds late texts locks rows it has read.
         "LOCK TABLE incident_embeddings IN EXCLUSIVE MODE; \

@@ -5,7 +5,9 @@ use testkit::Database;
 
 /// The newest migration of this version.
 fn newest() -> i64 {
-    let versions = audit_store::migrate::MIGRATOR.iter().map(|migration| migration.version);
+    let versions = audit_store::migrate::MIGRATOR
+        .iter()
+        .map(|migration| migration.version);
     versions.max().unwrap()
 }
 

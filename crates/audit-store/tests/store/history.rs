@@ -139,7 +139,8 @@ pub(crate) async fn write(database: &Database, store: &WriteStore, records: &[Ne
 ///
 /// * March: `rr-old` (in two versions, the first of which names no action) with its whole family, and `rr-edge`;
 /// * April: the analysis of `rr-edge`;
-/// * May: `rr-new` with its whole family, on the resource, with the action and with one text of `rr-old`.
+/// * May: `rr-new` (in two versions) with its whole family, on the resource and with the action of `rr-old`. One text
+///   of March is spoken by its analysis, and another one by its first version only.
 pub(crate) async fn three_months() -> (Database, WriteStore) {
     let database = Database::new("store").await;
     let store = database.store().await;
@@ -150,17 +151,38 @@ pub(crate) async fn three_months() -> (Database, WriteStore) {
     ensure_partitions(&store, Database::now(), window).await.unwrap();
     let mut ended = head("rr-old", "2026-03-10T10:00:00Z", "c-old");
     ended.phase = Phase::Completed;
+    let mut new_ended = head("rr-new", "2026-05-10T10:00:00Z", "c-new");
+    new_ended.phase = Phase::Completed;
     write(
         &database,
         &store,
         &[
-            remediation(head("rr-old", "2026-03-10T10:00:00Z", "c-old"), "checkout", None, Some(1)),
+            remediation(
+                head("rr-old", "2026-03-10T10:00:00Z", "c-old"),
+                "checkout",
+                None,
+                Some(1),
+            ),
             remediation(ended, "checkout", Some("restart_pod"), Some(2)),
             analysis(head("ai-old", "2026-03-10T10:01:00Z", "c-old"), "rr-old", Some(3)),
             workflow(head("wf-old", "2026-03-10T10:02:00Z", "c-old"), "rr-old"),
-            execution(head("ex-old", "2026-03-10T10:03:00Z", "c-old"), "wf-old", "legacy", Some(4)),
-            remediation(head("rr-edge", "2026-03-31T23:59:59.999999Z", "c-edge"), "edge", None, Some(1)),
-            analysis(head("ai-edge", "2026-04-01T00:00:00Z", "c-edge"), "rr-edge", Some(5)),
+            execution(
+                head("ex-old", "2026-03-10T10:03:00Z", "c-old"),
+                "wf-old",
+                "legacy",
+                Some(4),
+            ),
+            remediation(
+                head("rr-edge", "2026-03-31T23:59:59.999999Z", "c-edge"),
+                "edge",
+                None,
+                Some(1),
+            ),
+            analysis(
+                head("ai-edge", "2026-04-01T00:00:00Z", "c-edge"),
+                "rr-edge",
+                Some(5),
+            ),
         ],
     )
     .await;
@@ -172,11 +194,17 @@ pub(crate) async fn three_months() -> (Database, WriteStore) {
                 head("rr-new", "2026-05-10T10:00:00Z", "c-new"),
                 "checkout",
                 Some("restart_pod"),
-                Some(6),
+                Some(2),
             ),
+            remediation(new_ended, "checkout", Some("restart_pod"), Some(6)),
             analysis(head("ai-new", "2026-05-10T10:01:00Z", "c-new"), "rr-new", Some(3)),
             workflow(head("wf-new", "2026-05-10T10:02:00Z", "c-new"), "rr-new"),
-            execution(head("ex-new", "2026-05-10T10:03:00Z", "c-new"), "wf-new", "checkout", Some(7)),
+            execution(
+                head("ex-new", "2026-05-10T10:03:00Z", "c-new"),
+                "wf-new",
+                "checkout",
+                Some(7),
+            ),
         ],
     )
     .await;
@@ -236,7 +264,10 @@ pub(crate) async fn without_march(store: &WriteStore) -> Vec<String> {
                 "action_type = 'restart_pod' AND (workflow_id IS NULL OR workflow_id = 'wf-new')",
             ),
             ("resource_references", "name = 'checkout'"),
-            ("incident_embeddings", "text IN ('text 3', 'text 5', 'text 6', 'text 7')"),
+            (
+                "incident_embeddings",
+                "text IN ('text 2', 'text 3', 'text 5', 'text 6', 'text 7')",
+            ),
         ],
     )
     .await

@@ -20,7 +20,9 @@ async fn round(store: &WriteStore, now: &str) -> RetentionRound {
 }
 
 async fn placed(store: &WriteStore, scope: Scope) -> Hold {
-    place(store, scope, "case 7", "counsel", Database::now()).await.unwrap()
+    place(store, scope, "case 7", "counsel", Database::now())
+        .await
+        .unwrap()
 }
 
 fn correlation_id(id: &str) -> Scope {
@@ -49,7 +51,10 @@ async fn a_held_month_stays_whole_and_goes_after_the_release() {
         .unwrap();
     let second = round(&store, "2026-06-15T12:00:00Z").await;
     assert_eq!(second.held, []);
-    assert_eq!(second.dropped.iter().map(|d| d.month).collect::<Vec<_>>(), [month(3)]);
+    assert_eq!(
+        second.dropped.iter().map(|d| d.month).collect::<Vec<_>>(),
+        [month(3)]
+    );
     assert_eq!(dump(&store).await, expected);
 }
 
@@ -57,7 +62,12 @@ async fn a_held_month_stays_whole_and_goes_after_the_release() {
 async fn a_hold_keeps_what_is_recorded_after_it_was_placed() {
     let (database, store) = three_months().await;
     let hold = placed(&store, correlation_id("c-later")).await;
-    let late = remediation(head("rr-later", "2026-02-20T00:00:00Z", "c-later"), "later", None, None);
+    let late = remediation(
+        head("rr-later", "2026-02-20T00:00:00Z", "c-later"),
+        "later",
+        None,
+        None,
+    );
     write(&database, &store, &[late]).await;
     let round = round(&store, "2026-06-15T12:00:00Z").await;
     assert_eq!(
@@ -143,7 +153,9 @@ async fn every_kind_of_scope_holds_the_months_it_speaks_of_and_the_families_in_t
             .collect();
         let expected: Vec<NaiveDate> = expected.into_iter().map(month).collect();
         assert_eq!(held, expected, "{scope}");
-        release(&store, hold.id, "next", "test", Database::now()).await.unwrap();
+        release(&store, hold.id, "next", "test", Database::now())
+            .await
+            .unwrap();
     }
 }
 
@@ -155,9 +167,13 @@ async fn placing_and_releasing_are_on_record_and_in_the_ledger() {
         ..Scope::default()
     };
     let (placed_at, released_at) = (at("2026-06-01T00:00:00Z"), at("2026-06-02T00:00:00Z"));
-    let mut hold = place(&store, scope.clone(), "case 7", "counsel", placed_at).await.unwrap();
+    let mut hold = place(&store, scope.clone(), "case 7", "counsel", placed_at)
+        .await
+        .unwrap();
     let other = placed(&store, correlation_id("c")).await;
-    let after = release(&store, hold.id, "case closed", "judge", released_at).await.unwrap();
+    let after = release(&store, hold.id, "case closed", "judge", released_at)
+        .await
+        .unwrap();
     hold.release = Some(Release {
         reason: "case closed".into(),
         released_by: "judge".into(),
@@ -188,13 +204,20 @@ async fn placing_and_releasing_are_on_record_and_in_the_ledger() {
         )
     );
 
-    let error = release(&store, hold.id, "again", "judge", released_at).await.unwrap_err();
+    let error = release(&store, hold.id, "again", "judge", released_at)
+        .await
+        .unwrap_err();
     assert!(matches!(error, HoldError::AlreadyReleased { .. }), "{error}");
     assert_eq!(
         error.to_string(),
-        format!("hold {} was released by judge at 2026-06-02T00:00:00+00:00", hold.id)
+        format!(
+            "hold {} was released by judge at 2026-06-02T00:00:00+00:00",
+            hold.id
+        )
     );
-    let error = release(&store, 4711, "none", "judge", released_at).await.unwrap_err();
+    let error = release(&store, 4711, "none", "judge", released_at)
+        .await
+        .unwrap_err();
     assert!(matches!(error, HoldError::NotFound(4711)), "{error}");
     // What was refused left nothing.
     assert_eq!(system_events(&store).await.len(), 3);
@@ -204,7 +227,9 @@ async fn placing_and_releasing_are_on_record_and_in_the_ledger() {
 async fn the_history_of_holds_is_append_only() {
     let (_database, store) = three_months().await;
     let hold = placed(&store, correlation_id("c")).await;
-    release(&store, hold.id, "over", "judge", Database::now()).await.unwrap();
+    release(&store, hold.id, "over", "judge", Database::now())
+        .await
+        .unwrap();
     for statement in [
         "UPDATE legal_holds SET reason = 'another'",
         "DELETE FROM legal_hold_releases",

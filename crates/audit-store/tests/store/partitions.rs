@@ -122,12 +122,20 @@ async fn partitions_are_made_once_and_a_month_with_rows_in_default_is_left_alone
 async fn on_the_31st_of_january_february_is_the_next_month() {
     let database = Database::new("store").await;
     let store = database.store().await;
-    let round = ensure_partitions(&store, Utc.with_ymd_and_hms(2027, 1, 31, 23, 59, 59).unwrap(), AROUND)
-        .await
-        .unwrap();
+    let round = ensure_partitions(
+        &store,
+        Utc.with_ymd_and_hms(2027, 1, 31, 23, 59, 59).unwrap(),
+        AROUND,
+    )
+    .await
+    .unwrap();
     assert_eq!(
         round.made[..3],
-        ["audit_events_y2026m12", "audit_events_y2027m01", "audit_events_y2027m02"]
+        [
+            "audit_events_y2026m12",
+            "audit_events_y2027m01",
+            "audit_events_y2027m02"
+        ]
     );
     assert_eq!(
         strings(
@@ -156,7 +164,11 @@ async fn an_attached_partition_is_what_postgresql_itself_would_have_made() {
     for table in ["audit_events", "resource_action_traces"] {
         let made = shape(&store, &format!("{table}_y2026m07")).await;
         assert_eq!(made, shape(&store, &format!("{table}_reference")).await);
-        assert!(made.iter().any(|line| line.starts_with("index CREATE UNIQUE INDEX")), "{made:?}");
+        assert!(
+            made.iter()
+                .any(|line| line.starts_with("index CREATE UNIQUE INDEX")),
+            "{made:?}"
+        );
     }
     let commented = strings(
         &store,
@@ -246,7 +258,8 @@ async fn postgresql_does_not_read_the_default_partition_behind_a_fence() {
     let database = Database::new("store").await;
     let store = database.store().await;
     events(&store, "2020-01-10T00:00:00Z", DEFAULT_ROWS_SCANNED + 1).await;
-    let scans = "SELECT seq_scan::text FROM pg_stat_xact_all_tables WHERE relid = 'audit_events_default'::regclass";
+    let scans =
+        "SELECT seq_scan::text FROM pg_stat_xact_all_tables WHERE relid = 'audit_events_default'::regclass";
     let mut reads = Vec::new();
     for fence in [
         "",
@@ -261,7 +274,10 @@ async fn postgresql_does_not_read_the_default_partition_behind_a_fence() {
         .execute(&mut *transaction)
         .await
         .unwrap();
-        let before: String = sqlx::query_scalar(scans).fetch_one(&mut *transaction).await.unwrap();
+        let before: String = sqlx::query_scalar(scans)
+            .fetch_one(&mut *transaction)
+            .await
+            .unwrap();
         sqlx::raw_sql(
             "ALTER TABLE audit_events ATTACH PARTITION audit_events_y2026m08
                  FOR VALUES FROM ('2026-08-01 00:00:00+00') TO ('2026-09-01 00:00:00+00')",
@@ -269,7 +285,10 @@ async fn postgresql_does_not_read_the_default_partition_behind_a_fence() {
         .execute(&mut *transaction)
         .await
         .unwrap();
-        let after: String = sqlx::query_scalar(scans).fetch_one(&mut *transaction).await.unwrap();
+        let after: String = sqlx::query_scalar(scans)
+            .fetch_one(&mut *transaction)
+            .await
+            .unwrap();
         reads.push(after.parse::<i64>().unwrap() - before.parse::<i64>().unwrap());
     }
     assert_eq!(reads, [1, 0]);
@@ -316,18 +335,29 @@ async fn ddl_under_a_write_load_and_a_long_reader_fails_no_write_and_gives_up_in
     let took = started.elapsed();
     assert_eq!(round.made, [""; 0]);
     assert_eq!(
-        round.missing.iter().map(|missing| missing.why).collect::<Vec<_>>(),
+        round
+            .missing
+            .iter()
+            .map(|missing| missing.why)
+            .collect::<Vec<_>>(),
         [WhyMissing::Busy; 6]
     );
     // Six tries of 200 ms; the rest is what a busy machine adds.
-    assert!(took >= Duration::from_millis(1_200) && took < Duration::from_secs(10), "{took:?}");
+    assert!(
+        took >= Duration::from_millis(1_200) && took < Duration::from_secs(10),
+        "{took:?}"
+    );
 
     reader.rollback().await.unwrap();
     let mut made = 0;
     let deadline = Instant::now() + Duration::from_secs(30);
     while made < 6 {
         assert!(Instant::now() < deadline, "only {made} partitions were made");
-        made += ensure_partitions(&store, september, AROUND).await.unwrap().made.len();
+        made += ensure_partitions(&store, september, AROUND)
+            .await
+            .unwrap()
+            .made
+            .len();
     }
     stop.store(true, Ordering::Relaxed);
     let mut total = 0;

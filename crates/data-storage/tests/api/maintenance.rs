@@ -42,9 +42,15 @@ impl Running {
         };
         ensure_partitions(&store, Database::now(), window).await.unwrap();
         if let Some(scope) = hold {
-            hold::place(&store, scope, "case 7", "counsel", "2026-03-20T00:00:00Z".parse().unwrap())
-                .await
-                .unwrap();
+            hold::place(
+                &store,
+                scope,
+                "case 7",
+                "counsel",
+                "2026-03-20T00:00:00Z".parse().unwrap(),
+            )
+            .await
+            .unwrap();
         }
         let mut config = Config::load(None, []).unwrap();
         config.partitions.interval = Duration::from_millis(50);
@@ -156,7 +162,10 @@ async fn a_held_month_and_a_month_with_rows_in_default_show_in_the_metrics() {
         until: Some(at("2026-04-01T00:00:00Z")),
         ..Scope::default()
     };
-    let running = Running::with_hold(Some(everything_in_march), |config| config.retention.keep_months = 1).await;
+    let running = Running::with_hold(Some(everything_in_march), |config| {
+        config.retention.keep_months = 1
+    })
+    .await;
     // March has one row: the event of the hold itself.
     running
         .shows(&[

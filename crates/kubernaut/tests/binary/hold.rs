@@ -39,12 +39,22 @@ async fn a_hold_is_placed_listed_and_released() {
         "hold 1 on record kubernaut-system/rr-1 is in force\n"
     );
     assert_eq!(
-        place(&["--namespace", "shop", "--cluster", "prod", "--since", "2026-01-31T00:00:00Z"]),
+        place(&[
+            "--namespace",
+            "shop",
+            "--cluster",
+            "prod",
+            "--since",
+            "2026-01-31T00:00:00Z"
+        ]),
         "hold 2 on namespace shop, cluster prod, since 2026-01-31T00:00:00+00:00 is in force\n"
     );
     assert_eq!(place(&["--everything"]), "hold 3 on everything is in force\n");
     assert_eq!(
-        said(&database, &["hold", "release", "1", "--reason", "case closed", "--by", "judge"]),
+        said(
+            &database,
+            &["hold", "release", "1", "--reason", "case closed", "--by", "judge"]
+        ),
         "hold 1 on record kubernaut-system/rr-1 is released\n"
     );
     let in_force = said(&database, &["hold", "list"]);
@@ -54,7 +64,11 @@ async fn a_hold_is_placed_listed_and_released() {
     );
     let all: Value = serde_json::from_str(&said(&database, &["hold", "list", "--all", "--json"])).unwrap();
     assert_eq!(
-        all.as_array().unwrap().iter().map(|hold| &hold["id"]).collect::<Vec<_>>(),
+        all.as_array()
+            .unwrap()
+            .iter()
+            .map(|hold| &hold["id"])
+            .collect::<Vec<_>>(),
         [&json!(1), &json!(2), &json!(3)]
     );
     assert_eq!(
@@ -73,7 +87,10 @@ async fn a_hold_is_placed_listed_and_released() {
     for (arguments, part) in [
         (&["hold", "place"][..], "<--correlation-id"),
         (&["hold", "place", "--record", "rr-1"], "it is not NAMESPACE/NAME"),
-        (&["hold", "place", "--everything", "--cluster", "c"], "cannot be used with"),
+        (
+            &["hold", "place", "--everything", "--cluster", "c"],
+            "cannot be used with",
+        ),
         (&["hold", "place", "--cluster", " "], "it is empty"),
     ] {
         let error = refused(&database, &[arguments, &because[..]].concat(), 2);
@@ -99,10 +116,22 @@ async fn what_retention_would_do_is_shown_and_not_done() {
     .await
     .unwrap();
     let off = refused(&database, &["retention"], 1);
-    assert!(off.contains("retention is off: set retention.keep_months"), "{off}");
+    assert!(
+        off.contains("retention is off: set retention.keep_months"),
+        "{off}"
+    );
     said(
         &database,
-        &["hold", "place", "--correlation-id", "c", "--reason", "case 7", "--by", "counsel"],
+        &[
+            "hold",
+            "place",
+            "--correlation-id",
+            "c",
+            "--reason",
+            "case 7",
+            "--by",
+            "counsel",
+        ],
     );
     // 60 months before any time at which this runs, January and February 2020 had ended.
     assert_eq!(
