@@ -8,7 +8,8 @@ pub enum StoreError {
     /// The database cannot be reached, or broke the connection. The same call may succeed later.
     #[error("the database is unavailable")]
     Unavailable(#[source] sqlx::Error),
-    /// The transaction lost against a concurrent one (deadlock, serialization, a lock not had in time). The same call may succeed at once.
+    /// The transaction lost against a concurrent one (deadlock, serialization, a lock not had in time). The same call
+    /// may succeed at once.
     #[error("the transaction lost against a concurrent one")]
     Contention(#[source] sqlx::Error),
     /// A statement took longer than it may.

@@ -1,7 +1,6 @@
 //! What time brings: months that need partitions, and months that are old.
 
-use audit_store::{MissingPartition, PartitionWindow, StoreError, WriteStore};
-use audit_store::{ensure_partitions, partition_status, retention};
+use audit_store::{StoreError, WriteStore, ensure_partitions, partition_status, retention};
 use service_kit::Clock;
 use tokio::time::{Interval, MissedTickBehavior};
 
@@ -67,7 +66,7 @@ impl Maintenance {
 
     async fn partitions_round(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let window: PartitionWindow = self.retention.limit(self.partitions.window());
+        let window = self.retention.limit(self.partitions.window());
         let made = ensure_partitions(&self.store, now, window).await;
         // What there is counts, also where a round failed.
         let status = partition_status(&self.store, now).await?;
@@ -77,8 +76,7 @@ impl Maintenance {
             tracing::info!(partitions = ?round.made, "partitions were made");
         }
         if !round.elsewhere {
-            let missing: &[MissingPartition] = &round.missing;
-            self.metrics.show_missing_partitions(missing.len());
+            self.metrics.show_missing_partitions(round.missing.len());
         }
         Ok(())
     }

@@ -180,7 +180,7 @@ async fn placing_and_releasing_are_on_record_and_in_the_ledger() {
         released_at,
     });
     assert_eq!(after, hold);
-    assert_eq!(list(&store, false).await.unwrap(), [other.clone()]);
+    assert_eq!(list(&store, false).await.unwrap(), std::slice::from_ref(&other));
     assert_eq!(list(&store, true).await.unwrap(), [hold.clone(), other]);
     let events = system_events(&store).await;
     let name = format!("hold-{}", hold.id);

@@ -163,7 +163,7 @@ async fn a_held_month_and_a_month_with_rows_in_default_show_in_the_metrics() {
         ..Scope::default()
     };
     let running = Running::with_hold(Some(everything_in_march), |config| {
-        config.retention.keep_months = 1
+        config.retention.keep_months = 1;
     })
     .await;
     // March has one row: the event of the hold itself.
