@@ -8,7 +8,8 @@ pub enum StoreError {
     /// The database cannot be reached, or broke the connection. The same call may succeed later.
     #[error("the database is unavailable")]
     Unavailable(#[source] sqlx::Error),
-    /// The transaction lost against a concurrent one (deadlock, serialization). The same call may succeed at once.
+    /// The transaction lost against a concurrent one (deadlock, serialization, a lock not had in time). The same call
+    /// may succeed at once.
     #[error("the transaction lost against a concurrent one")]
     Contention(#[source] sqlx::Error),
     /// The database has no space left. The same call may succeed once somebody has made room.
@@ -63,8 +64,8 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(database) => {
                 let code = database.code().unwrap_or_default().into_owned();
                 match code.as_str() {
-                    // serialization_failure, deadlock_detected
-                    "40001" | "40P01" => Self::Contention(error),
+                    // serialization_failure, deadlock_detected, lock_not_available
+                    "40001" | "40P01" | "55P03" => Self::Contention(error),
                     // query_canceled
                     "57014" => Self::Timeout(error),
                     // disk_full

@@ -7,6 +7,7 @@
 //! * [`record`]: the four kinds of record, as validated values.
 //! * [`writer`]: a batch of records into the ledger and, by the same transaction, into the read model.
 //! * [`fsck`]: whether the read model is the fold of the ledger, and the read model made again from it.
+//! * [`retention`]: dropping months that are old, unless a [`hold`] keeps them.
 //! * [`reader`]: what Context API may ask. It logs in with `SELECT` on the context schema and nothing else.
 //!
 //! # Five conventions
@@ -22,16 +23,23 @@ pub mod compatibility;
 mod connect;
 mod error;
 pub mod fsck;
+pub mod hold;
+mod maintenance;
 pub mod migrate;
 mod partitions;
 pub mod pending;
 pub mod reader;
 pub mod record;
+pub mod retention;
 mod schema;
+mod system_event;
 pub mod writer;
 
 pub use connect::{ConnectOptions, WriteStore};
 pub use error::StoreError;
-pub use partitions::{PartitionWindow, ensure_partitions};
+pub use partitions::{
+    DEFAULT_ROWS_COUNTED, DEFAULT_ROWS_SCANNED, MissingPartition, PartitionRound, PartitionStatus,
+    PartitionWindow, WhyMissing, ensure_partitions, partition_status,
+};
 pub use reader::Reader;
 pub use schema::{InvalidSchemaName, SchemaName};

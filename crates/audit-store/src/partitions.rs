@@ -1,15 +1,37 @@
 //! Monthly partitions, made ahead of time.
 //!
 //! Every partitioned table also has a DEFAULT partition, so a record of any date is accepted; partitions made ahead
-//! keep that one empty.
+//! keep that one empty. Months are months of UTC.
 
-use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
-use sqlx::{AssertSqlSafe, PgConnection};
+mod making;
+mod status;
 
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Utc};
+
+use crate::maintenance::partitions_of;
 use crate::{StoreError, WriteStore};
 
-/// The tables partitioned by month.
-const PARTITIONED: [&str; 2] = ["audit_events", "resource_action_traces"];
+pub use making::DEFAULT_ROWS_SCANNED;
+pub use status::{DEFAULT_ROWS_COUNTED, PartitionStatus, partition_status};
+
+/// A table partitioned by month.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Partitioned {
+    pub(crate) table: &'static str,
+    /// The column it is partitioned by.
+    key: &'static str,
+}
+
+/// The ledger.
+pub(crate) const LEDGER: Partitioned = Partitioned {
+    table: "audit_events",
+    key: "event_time",
+};
+/// The incidents.
+pub(crate) const INCIDENTS: Partitioned = Partitioned {
+    table: "resource_action_traces",
+    key: "action_timestamp",
+};
 
 /// Which months must have a partition, around the current one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +52,46 @@ impl Default for PartitionWindow {
     }
 }
 
-/// Makes the missing monthly partitions around `now` and returns their names.
+/// What a round of making partitions came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartitionRound {
+    /// Names of the partitions made.
+    pub made: Vec<String>,
+    /// Months of the window that have none yet.
+    pub missing: Vec<MissingPartition>,
+    /// Another replica was at work, and the rest of the round was left to it.
+    pub elsewhere: bool,
+}
+
+/// A month of the window that has no partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingPartition {
+    /// The partitioned table.
+    pub table: &'static str,
+    /// First day of the month.
+    pub month: NaiveDate,
+    /// Why it has none.
+    pub why: WhyMissing,
+}
+
+/// Why a month has no partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhyMissing {
+    /// Its rows are in the DEFAULT partition. PostgreSQL could only move them by deleting from the ledger, so they
+    /// stay there, and so do the month's later ones.
+    RowsInDefault,
+    /// Records of this month may arrive at any time, and the DEFAULT partition has more than [`DEFAULT_ROWS_SCANNED`]
+    /// rows, which PostgreSQL would read through while nobody else could.
+    LargeDefault,
+    /// Locks were not to be had in time. A later round tries again.
+    Busy,
+}
+
+/// Makes the missing monthly partitions around `now`.
 ///
-/// Concurrent callers are serialised by an advisory lock. A month whose rows already sit in the DEFAULT partition is
-/// left there (PostgreSQL could only move them by deleting from the ledger) and is reported in the log.
+/// One caller at a time is at work; others do not wait. Traffic goes on: the tables are locked against other DDL only,
+/// the DEFAULT partition for as long as it takes to attach an empty table, and a lock that is not to be had in 200 ms
+/// is given up until the next round.
 ///
 /// # Errors
 /// [`StoreError`] where the database cannot be reached or refuses the DDL.
@@ -41,80 +99,58 @@ pub async fn ensure_partitions(
     store: &WriteStore,
     now: DateTime<Utc>,
     window: PartitionWindow,
-) -> Result<Vec<String>, StoreError> {
-    let mut made = Vec::new();
-    for table in PARTITIONED {
-        // A transaction for each: making a partition locks its table, and readers lock the tables in an order of theirs.
-        let mut transaction = store.pool().begin().await?;
-        sqlx::query!(
-            "SELECT pg_advisory_xact_lock(hashtextextended('kubernaut partitions ' || $1, 0))",
-            store.schema().data()
-        )
-        .execute(&mut *transaction)
-        .await?;
+) -> Result<PartitionRound, StoreError> {
+    let mut round = PartitionRound::default();
+    let mut connection = store.pool().acquire().await?;
+    for partitioned in [LEDGER, INCIDENTS] {
+        making::drop_stale_fences(&mut connection, store.schema(), partitioned, now).await?;
+        let there = partitions_of(&mut connection, partitioned.table).await?;
         for month in months(now, window) {
-            if let Some(name) = ensure_partition(&mut transaction, table, month).await? {
-                made.push(name);
+            let start = start_of(month);
+            if there.iter().any(|p| p.from <= start && start < p.to) {
+                continue;
+            }
+            match making::make(&mut connection, store.schema(), partitioned, month, now).await? {
+                making::Outcome::Made(name) => round.made.push(name),
+                making::Outcome::ThereByNow => {}
+                making::Outcome::Missing(why) => {
+                    tracing::warn!(table = partitioned.table, %month, ?why, "a month has no partition of its own");
+                    round.missing.push(MissingPartition {
+                        table: partitioned.table,
+                        month,
+                        why,
+                    });
+                }
+                making::Outcome::Elsewhere => {
+                    round.elsewhere = true;
+                    return Ok(round);
+                }
             }
         }
-        transaction.commit().await?;
     }
-    Ok(made)
+    Ok(round)
 }
 
-/// First days of the months in the window, oldest first.
+/// First day of the month of a time.
+pub(crate) fn month_of(time: DateTime<Utc>) -> NaiveDate {
+    let day = time.date_naive();
+    day - Days::new(u64::from(day.day0()))
+}
+
+/// The first moment of a month.
+pub(crate) fn start_of(month: NaiveDate) -> DateTime<Utc> {
+    month.and_time(NaiveTime::MIN).and_utc()
+}
+
+/// First days of the months in the window, oldest first. Months that a calendar does not have are left out.
 fn months(now: DateTime<Utc>, window: PartitionWindow) -> Vec<NaiveDate> {
-    let today = now.date_naive();
-    let this_month = today - Days::new(u64::from(today.day0()));
-    let first = this_month - Months::new(window.months_back);
-    (0..=window.months_back + window.months_ahead)
-        .map(|offset| first + Months::new(offset))
-        .collect()
-}
-
-async fn ensure_partition(
-    connection: &mut PgConnection,
-    table: &'static str,
-    month: NaiveDate,
-) -> Result<Option<String>, StoreError> {
-    let name = format!("{table}_y{:04}m{:02}", month.year(), month.month());
-    let exists = sqlx::query_scalar!(r#"SELECT to_regclass($1) IS NOT NULL AS "exists!""#, name)
-        .fetch_one(&mut *connection)
-        .await?;
-    if exists {
-        return Ok(None);
-    }
-    let (from, to) = (month, month + Months::new(1));
-    let key = if table == "audit_events" {
-        "event_time"
-    } else {
-        "action_timestamp"
-    };
-    // Table, key and dates are made here, not taken from a caller.
-    let occupied: bool = sqlx::query_scalar(AssertSqlSafe(format!(
-        "SELECT EXISTS (SELECT 1 FROM {table}_default WHERE {key} >= '{from} 00:00:00+00' AND {key} < '{to} 00:00:00+00')"
-    )))
-    .fetch_one(&mut *connection)
-    .await?;
-    if occupied {
-        tracing::warn!(table, month = %from, "rows of this month are in the DEFAULT partition; no partition is made for it");
-        return Ok(None);
-    }
-    sqlx::query(AssertSqlSafe(format!(
-        "CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ('{from} 00:00:00+00') TO ('{to} 00:00:00+00')"
-    )))
-    .execute(&mut *connection)
-    .await?;
-    if table == "audit_events" {
-        // Row triggers are inherited; a TRUNCATE trigger is not.
-        sqlx::query(AssertSqlSafe(format!(
-            "CREATE TRIGGER audit_events_no_truncate BEFORE TRUNCATE ON {name} \
-             FOR EACH STATEMENT EXECUTE FUNCTION refuse_ledger_change()"
-        )))
-        .execute(&mut *connection)
-        .await?;
-    }
-    Ok(Some(name))
+    let this_month = month_of(now);
+    let back = (1..=window.months_back)
+        .rev()
+        .filter_map(|back| this_month.checked_sub_months(Months::new(back)));
+    let ahead =
+        (0..=window.months_ahead).filter_map(|ahead| this_month.checked_add_months(Months::new(ahead)));
+    back.chain(ahead).collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
+use audit_store::retention::RetentionPolicy;
 use audit_store::{ConnectOptions, InvalidSchemaName, PartitionWindow, SchemaName};
 use embedding::{CacheOptions, HttpOptions, Provider};
 use serde::Deserialize;
@@ -30,6 +31,7 @@ pub struct Config {
     pub log: LogConfig,
     pub database: DatabaseConfig,
     pub partitions: PartitionsConfig,
+    pub retention: RetentionConfig,
     pub writer: WriterConfig,
     pub embedding: EmbeddingConfig,
     pub records: RecordsConfig,
@@ -86,6 +88,37 @@ impl PartitionsConfig {
         PartitionWindow {
             months_back: self.months_back,
             months_ahead: self.months_ahead,
+        }
+    }
+}
+
+/// The section `[retention]`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the keys are described in the default file")]
+pub struct RetentionConfig {
+    pub keep_months: u32,
+    #[serde(with = "duration")]
+    pub interval: Duration,
+    pub dry_run: bool,
+}
+
+impl RetentionConfig {
+    /// The policy; `None` where everything is kept.
+    #[must_use]
+    pub fn policy(&self) -> Option<RetentionPolicy> {
+        RetentionPolicy::keep_months(self.keep_months)
+    }
+
+    /// A window without the months that the policy drops, or they would be made and dropped in turn.
+    pub(crate) fn limit(&self, window: PartitionWindow) -> PartitionWindow {
+        if self.policy().is_some() {
+            PartitionWindow {
+                months_back: window.months_back.min(self.keep_months),
+                ..window
+            }
+        } else {
+            window
         }
     }
 }
@@ -157,6 +190,12 @@ pub struct IdempotencyConfig {
 }
 
 impl Config {
+    /// The months that must have partitions, as far as retention keeps them.
+    #[must_use]
+    pub fn partition_window(&self) -> PartitionWindow {
+        self.retention.limit(self.partitions.window())
+    }
+
     /// The defaults, a file over them, and environment variables `DATA_STORAGE__SECTION__KEY` over both.
     ///
     /// # Errors
@@ -201,6 +240,20 @@ mod tests {
         let last_attempt = config.database.acquire_timeout + 2 * config.database.statement_timeout;
         let at_the_latest = config.embedding.budget + config.writer.retry_for + last_attempt;
         assert!(at_the_latest < config.requests.deadline, "{at_the_latest:?}");
+    }
+
+    #[test]
+    fn retention_is_off_until_months_are_given_and_then_limits_the_partitions_made() {
+        let config = Config::load(None, []).unwrap();
+        assert_eq!(config.retention.policy(), None);
+        let months = |months: &str| {
+            let variable = ("DATA_STORAGE__RETENTION__KEEP_MONTHS".into(), months.into());
+            Config::load(None, [variable]).unwrap()
+        };
+        assert_eq!(months("13").retention.policy(), RetentionPolicy::keep_months(13));
+        assert_eq!(months("13").partition_window().months_back, 3);
+        assert_eq!(months("2").partition_window().months_back, 2);
+        assert_eq!(months("0").partition_window().months_back, 3);
     }
 
     #[test]

@@ -7,8 +7,8 @@ mod audit;
 mod config;
 mod idempotency;
 mod ingest;
+mod maintenance;
 mod metrics;
-mod partitions;
 mod router;
 mod state;
 mod validation;
@@ -29,9 +29,10 @@ use service_kit::shutdown::Shutdown;
 
 pub use config::{
     BatchesConfig, Config, DEFAULTS, DatabaseConfig, EmbeddingConfig, IdempotencyConfig, PartitionsConfig,
-    RecordsConfig, WriterConfig,
+    RecordsConfig, RetentionConfig, WriterConfig,
 };
 pub use ingest::{Ingest, Submission, Writers};
+pub use maintenance::Maintenance;
 pub use metrics::Metrics;
 pub use router::router;
 pub use state::State;
@@ -98,7 +99,8 @@ impl DataStorage {
         let store = connect(&config.database).await?;
         let identity = model_identity(&embedder);
         store.bounded(store.require_compatible(&identity)).await?;
-        let window = config.partitions.window();
+        // Before the first record, so that none of the current month goes to DEFAULT.
+        let window = config.partition_window();
         store
             .bounded(ensure_partitions(&store, clock.now(), window))
             .await?;
@@ -153,18 +155,21 @@ impl DataStorage {
             config.writer,
             metrics.clone(),
         );
-        let partitions = tokio::spawn(partitions::keep_ahead(
+        let maintenance = Maintenance::new(
             store.clone(),
             clock.clone(),
             config.partitions,
-        ));
+            config.retention,
+            metrics.clone(),
+        );
+        let maintenance = tokio::spawn(maintenance.run());
         let probes = probes(&store, &ingest, shutdown.clone());
         let state = State::new(ingest, clock, &config, metrics);
         let api = router(state, authenticator, boundary).merge(probes.clone());
         let ended = server
             .serve(api, with_metrics(registry).merge(probes), shutdown.clone())
             .await;
-        partitions.abort();
+        maintenance.abort();
         // The router is gone, and with it the last sender of the queue: the writers end when the queue is empty.
         let flushed = async {
             writers.drained().await;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use audit_store::PartitionStatus;
 use audit_store::record::RecordKind;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -28,6 +29,34 @@ struct WriteLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RuleLabels {
     rule: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TableLabels {
+    table: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TaskLabels {
+    task: &'static str,
+}
+
+/// A part of maintenance, as a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MaintenanceTask {
+    Partitions,
+    IdempotencyKeys,
+    Retention,
+}
+
+impl MaintenanceTask {
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Partitions => "partitions",
+            Self::IdempotencyKeys => "idempotency-keys",
+            Self::Retention => "retention",
+        }
+    }
 }
 
 /// What became of a record, as a label.
@@ -70,6 +99,12 @@ pub struct Metrics {
     embedding_duration: Histogram,
     pub(crate) embeddings_late: Counter,
     pub(crate) embeddings_pending: Gauge,
+    partitions_ahead: Gauge,
+    partitions_missing: Gauge,
+    default_partition_rows: Family<TableLabels, Gauge>,
+    retention_dropped_partitions: Counter,
+    retention_held_months: Gauge,
+    maintenance_failures: Family<TaskLabels, Counter>,
 }
 
 impl Metrics {
@@ -85,6 +120,12 @@ impl Metrics {
             embedding_duration: Histogram::new(SECONDS),
             embeddings_late: Counter::default(),
             embeddings_pending: Gauge::default(),
+            partitions_ahead: Gauge::default(),
+            partitions_missing: Gauge::default(),
+            default_partition_rows: Family::default(),
+            retention_dropped_partitions: Counter::default(),
+            retention_held_months: Gauge::default(),
+            maintenance_failures: Family::default(),
         };
         registry.register(
             "writes",
@@ -134,7 +175,72 @@ impl Metrics {
             "Texts that wait for their vectors",
             metrics.embeddings_pending.clone(),
         );
+        metrics.register_maintenance(registry);
         metrics
+    }
+
+    fn register_maintenance(&self, registry: &mut Registry) {
+        registry.register(
+            "partitions_ahead",
+            "Months after the current one that every partitioned table has a partition for",
+            self.partitions_ahead.clone(),
+        );
+        registry.register(
+            "partitions_missing",
+            "Partitions of the window around the current month that could not be made",
+            self.partitions_missing.clone(),
+        );
+        registry.register(
+            "default_partition_rows",
+            "Rows in the DEFAULT partition, counted up to 100000",
+            self.default_partition_rows.clone(),
+        );
+        registry.register(
+            "retention_dropped_partitions",
+            "Partitions dropped by this replica because their month was old",
+            self.retention_dropped_partitions.clone(),
+        );
+        registry.register(
+            "retention_held_months",
+            "Months older than the policy that a legal hold kept in this replica's last round",
+            self.retention_held_months.clone(),
+        );
+        registry.register(
+            "maintenance_failures",
+            "Rounds of maintenance that failed",
+            self.maintenance_failures.clone(),
+        );
+    }
+
+    pub(crate) fn show_partitions(&self, status: &[PartitionStatus]) {
+        let ahead = status.iter().map(|status| status.months_ahead).min();
+        self.partitions_ahead.set(ahead.unwrap_or(0));
+        for status in status {
+            self.default_partition_rows
+                .get_or_create(&TableLabels { table: status.table })
+                .set(status.default_rows);
+        }
+    }
+
+    pub(crate) fn show_missing_partitions(&self, missing: usize) {
+        self.partitions_missing
+            .set(i64::try_from(missing).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn count_dropped_partitions(&self, partitions: usize) {
+        self.retention_dropped_partitions
+            .inc_by(u64::try_from(partitions).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn show_held_months(&self, months: usize) {
+        self.retention_held_months
+            .set(i64::try_from(months).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn count_maintenance_failure(&self, task: MaintenanceTask) {
+        self.maintenance_failures
+            .get_or_create(&TaskLabels { task: task.label() })
+            .inc();
     }
 
     pub(crate) fn count_write(&self, kind: RecordKind, result: WriteResult) {

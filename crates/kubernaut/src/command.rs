@@ -4,11 +4,14 @@ mod bootstrap;
 mod context_api;
 mod data_storage;
 mod fsck;
+mod hold;
 mod migrate;
+mod retention;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use service_kit::telemetry::{self, LogConfig, Process, Telemetry, TelemetryError, TracesConfig};
 
 /// Data Storage and Context API: the memory of Kubernetes auto-remediation.
 #[derive(Debug, Parser)]
@@ -24,6 +27,10 @@ pub(crate) enum Command {
     Migrate(migrate::Options),
     /// Check that the read model is the fold of the ledger and that every invariant holds; exit code 1 if not.
     Fsck(fsck::Options),
+    /// Place, release and list legal holds, which keep whole months from retention.
+    Hold(hold::Options),
+    /// Show what retention would drop now, and what holds keep. Nothing is changed.
+    Retention(retention::Options),
     /// Fetch what `up` and the tests need, and start nothing.
     Bootstrap,
 }
@@ -36,8 +43,20 @@ impl Command {
             Self::DataStorage(options) => data_storage::run(options).await,
             Self::ContextApi(options) => context_api::run(options).await,
             Self::Migrate(options) => migrate::run(options).await,
+            Self::Hold(options) => hold::run(options).await,
+            Self::Retention(options) => retention::run(options).await,
             Self::Bootstrap => bootstrap::run().await,
         }?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Starts the log of a command that does its work and ends.
+fn start_log(name: &'static str, config: &LogConfig) -> Result<Telemetry, TelemetryError> {
+    let process = Process {
+        name,
+        version: env!("CARGO_PKG_VERSION"),
+        own_crates: &["kubernaut", "audit_store", "embedding"],
+    };
+    telemetry::init(&process, config, &TracesConfig::off())
 }

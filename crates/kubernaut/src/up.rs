@@ -110,8 +110,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         write.database.url = Secret::new(database.owner_url());
         let connect = write.database.connect_options()?;
         println!("Migrating the schema …");
-        let migration =
-            database.migration(data_storage::model_identity(&embedder), write.partitions.window());
+        let migration = database.migration(data_storage::model_identity(&embedder), write.partition_window());
         migrate(&connect, &migration, clock.now())
             .await
             .with_context(|| database.unusable())?;

@@ -2,8 +2,7 @@
 
 use audit_store::compatibility::{CONTRACT_VERSION, ModelIdentity};
 use audit_store::migrate::{MigrateOptions, ReaderRole, migrate};
-use audit_store::{ConnectOptions, PartitionWindow, SchemaName, WriteStore, ensure_partitions};
-use chrono::{TimeZone, Utc};
+use audit_store::{ConnectOptions, PartitionWindow, SchemaName, WriteStore};
 use devstack::{Major, SharedServer};
 use testkit::Database;
 
@@ -133,39 +132,4 @@ async fn every_constraint_of_ours_has_a_name_that_begins_with_its_table() {
     )
     .await;
     assert_eq!(unnamed, Vec::<String>::new());
-}
-
-#[tokio::test]
-async fn partitions_are_made_once_and_a_month_with_rows_in_default_is_left_alone() {
-    let database = Database::new("store").await;
-    let store = database.store().await;
-    let window = PartitionWindow {
-        months_back: 1,
-        months_ahead: 1,
-    };
-    // The migration made those around June.
-    assert_eq!(
-        ensure_partitions(&store, Database::now(), window).await.unwrap(),
-        Vec::<String>::new()
-    );
-    sqlx::query(
-        "INSERT INTO audit_events (record_kind, namespace, name, event_time, phase, correlation_id, actor, payload,
-             payload_sha256, redaction_policy, received_at)
-         VALUES ('workflow', 'n', 'w', '2026-09-10T00:00:00Z', 'Pending', 'c', 'a', '{}', sha256(''), 0, now())",
-    )
-    .execute(store.pool())
-    .await
-    .unwrap();
-    let september = Utc.with_ymd_and_hms(2026, 9, 30, 0, 0, 0).unwrap();
-    let made = ensure_partitions(&store, september, window).await.unwrap();
-    assert_eq!(
-        made,
-        [
-            "audit_events_y2026m08",
-            "audit_events_y2026m10",
-            "resource_action_traces_y2026m08",
-            "resource_action_traces_y2026m09",
-            "resource_action_traces_y2026m10"
-        ]
-    );
 }

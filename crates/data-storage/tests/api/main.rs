@@ -8,6 +8,7 @@ mod callers;
 mod errors;
 mod idempotency_keys;
 mod late_vectors;
+mod maintenance;
 mod ordering;
 mod replays;
 mod storing;

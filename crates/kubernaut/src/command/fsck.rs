@@ -11,7 +11,6 @@ use data_storage::Config;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use service_kit::Clock;
-use service_kit::telemetry::{self, Process, TracesConfig};
 
 use crate::database_url;
 
@@ -77,15 +76,7 @@ pub(super) async fn run(options: Options) -> ExitCode {
 
 async fn result(options: &Options) -> anyhow::Result<Result> {
     let mut config = Config::load(options.config.as_deref(), std::env::vars_os())?;
-    let _telemetry = telemetry::init(
-        &Process {
-            name: "fsck",
-            version: env!("CARGO_PKG_VERSION"),
-            own_crates: &["kubernaut", "audit_store"],
-        },
-        &config.log,
-        &TracesConfig::off(),
-    )?;
+    let _log = super::start_log("fsck", &config.log)?;
     database_url::fill(&mut config.database.url);
     database_url::require(&config.database.url)?;
     let mut connect = config.database.connect_options()?;

@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use audit_store::migrate::{MigrateOptions, ReaderRole, migrate};
 use data_storage::{Config, model_identity};
-use service_kit::{
-    Clock,
-    telemetry::{self, Process, TracesConfig},
-};
+use service_kit::Clock;
 
 use crate::{database_url, model};
 
@@ -27,15 +24,7 @@ pub(crate) struct Options {
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let mut config = Config::load(options.config.as_deref(), std::env::vars_os())?;
-    let _telemetry = telemetry::init(
-        &Process {
-            name: "migrate",
-            version: env!("CARGO_PKG_VERSION"),
-            own_crates: &["kubernaut", "audit_store", "embedding"],
-        },
-        &config.log,
-        &TracesConfig::off(),
-    )?;
+    let _log = super::start_log("migrate", &config.log)?;
     database_url::fill(&mut config.database.url);
     database_url::require(&config.database.url)?;
     let password = match &options.reader_password_file {
@@ -55,7 +44,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
             name: options.reader_role,
             password,
         },
-        partitions: config.partitions.window(),
+        partitions: config.partition_window(),
     };
     migrate(&connect, &migration, Clock::system().now()).await?;
     println!(

@@ -27,6 +27,8 @@ fn the_commands_are_listed() {
             "context-api   Run Context API, the read service",
             "migrate       Bring the database to the schema of this version, and grant the reader role",
             "fsck          Check that the read model is the fold of the ledger and that every invariant holds; exit code 1 if not",
+            "hold          Place, release and list legal holds, which keep whole months from retention",
+            "retention     Show what retention would drop now, and what holds keep. Nothing is changed",
             "bootstrap     Fetch what `up` and the tests need, and start nothing",
             "-V, --version  Print version",
         ],

@@ -8,6 +8,7 @@ mod demo;
 mod directory;
 mod fsck;
 mod help;
+mod hold;
 mod http_model;
 mod ledger;
 mod load;
