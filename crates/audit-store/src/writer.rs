@@ -18,6 +18,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 
+use crate::compatibility::ModelIdentity;
 use crate::record::{Record, RecordKind};
 use crate::{StoreError, WriteStore};
 
@@ -115,14 +116,15 @@ impl EmbeddingStatus {
     }
 }
 
-/// Writes records in one transaction, answering each in its place.
+/// Writes records in one transaction, answering each in its place. Vectors come from `model`; where the database holds
+/// vectors of another one, the texts are stored without.
 ///
 /// # Errors
 /// [`StoreError`] for the batch as a whole; then nothing of it is stored. Only after [`StoreError::Unavailable`] is
 /// that not certain: the answer to the COMMIT may have been lost. Writing the batch again finds out, as replays.
 pub async fn write_batch(
     store: &WriteStore,
-    model: &str,
+    model: &ModelIdentity,
     records: &[NewRecord],
 ) -> Result<Vec<Receipt>, StoreError> {
     let mut connection = store.pool().acquire().await?;
@@ -146,7 +148,7 @@ pub async fn write_batch(
 
 async fn in_transaction(
     connection: &mut PgConnection,
-    model: &str,
+    model: &ModelIdentity,
     records: &[NewRecord],
 ) -> Result<Vec<Receipt>, StoreError> {
     let mut transaction = connection.begin().await?;
@@ -215,7 +217,7 @@ async fn fold_events(
 /// Errors that are not about the data fail the whole batch.
 pub async fn write_isolating(
     store: &WriteStore,
-    model: &str,
+    model: &ModelIdentity,
     records: &[NewRecord],
 ) -> Vec<Result<Receipt, StoreError>> {
     match write_batch(store, model, records).await {
@@ -236,6 +238,7 @@ fn shared(error: StoreError, count: usize) -> Vec<Result<Receipt, StoreError>> {
     let again = |error: &StoreError| match error {
         StoreError::Contention(_) => StoreError::Contention(sqlx::Error::Protocol(error.to_string())),
         StoreError::Timeout(_) => StoreError::Timeout(sqlx::Error::Protocol(error.to_string())),
+        StoreError::OtherModel(model) => StoreError::OtherModel(model.clone()),
         StoreError::Inconsistent(what) => StoreError::Inconsistent(what.clone()),
         StoreError::Driver(cause) => StoreError::Driver(sqlx::Error::Protocol(cause.to_string())),
         StoreError::Unavailable(cause) | StoreError::Rejected { source: cause, .. } => {

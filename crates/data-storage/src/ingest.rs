@@ -13,13 +13,14 @@ use audit_store::writer::{NewRecord, Receipt, RecordText};
 use audit_store::{StoreError, WriteStore};
 use chrono::{DateTime, Utc};
 use embedding::{EmbeddingCache, text_sha256};
-use service_kit::{Problem, ProblemKind};
+use service_kit::{Clock, Problem, ProblemKind};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::config::WriterConfig;
 use crate::metrics::{Metrics, WriteResult};
+use backfill::Backfill;
 use writer_task::{Job, WriterTask};
 
 /// How long a client waits before it tries again what the queue had no room for.
@@ -51,16 +52,13 @@ impl Ingest {
         budget: Duration,
         backfill_interval: Duration,
         config: WriterConfig,
+        clock: Clock,
         metrics: Metrics,
     ) -> (Self, Writers) {
         let (queue, receiver) = mpsc::channel(config.queue.max(1));
         let tasks = WriterTask::spawn_all(&store, &vectors, receiver, config, &metrics);
-        let backfill = tokio::spawn(backfill::run(
-            store,
-            vectors.clone(),
-            backfill_interval,
-            metrics.clone(),
-        ));
+        let backfill = Backfill::new(store, vectors.clone(), clock, metrics.clone());
+        let backfill = tokio::spawn(backfill.run(backfill_interval));
         (
             Self {
                 queue,
@@ -170,6 +168,8 @@ fn problem(error: StoreError) -> Problem {
         StoreError::Rejected { .. } => Problem::new(ProblemKind::UNPROCESSABLE)
             .with_detail("The database refused the record.")
             .with_cause(error),
-        StoreError::Inconsistent(_) | StoreError::Driver(_) => Problem::internal(error),
+        StoreError::OtherModel(_) | StoreError::Inconsistent(_) | StoreError::Driver(_) => {
+            Problem::internal(error)
+        }
     }
 }

@@ -6,6 +6,7 @@
 mod audit;
 mod config;
 mod ingest;
+mod late_vectors;
 mod metrics;
 mod partitions;
 mod router;
@@ -130,12 +131,14 @@ impl DataStorage {
             request_ids: RequestIds::from_os(),
             metrics: HttpMetrics::register(&mut registry),
         };
+        let model = model_identity(&embedder);
         let (ingest, writers) = Ingest::start(
             store.clone(),
             vectors(&store, embedder, &config.embedding),
             config.embedding.budget,
             config.embedding.backfill_interval,
             config.writer,
+            clock.clone(),
             metrics.clone(),
         );
         let partitions = tokio::spawn(partitions::keep_ahead(
@@ -143,7 +146,7 @@ impl DataStorage {
             clock.clone(),
             config.partitions,
         ));
-        let probes = probes(&store, &ingest, shutdown.clone());
+        let probes = probes(&store, model, &ingest, shutdown.clone());
         let state = State::new(ingest, clock, config.records.default_cluster, metrics);
         let api = router(state, boundary).merge(probes.clone());
         let ended = server
@@ -171,8 +174,11 @@ fn with_metrics(registry: Registry) -> axum::Router {
     service_kit::metrics::router(Arc::new(registry))
 }
 
-fn probes(store: &WriteStore, ingest: &Ingest, shutdown: Shutdown) -> axum::Router {
-    let store = store.clone();
+/// The probes. A database that has moved to another model is no reason to send records elsewhere: they are stored, and
+/// their vectors follow.
+#[must_use]
+pub fn probes(store: &WriteStore, model: ModelIdentity, ingest: &Ingest, shutdown: Shutdown) -> axum::Router {
+    let (store, moved) = (store.clone(), store.clone());
     let writer_is_open = ingest.openness();
     Health::builder()
         .required("database", move || {
@@ -194,6 +200,19 @@ fn probes(store: &WriteStore, ingest: &Ingest, shutdown: Shutdown) -> axum::Rout
                 }
             }
         })
+        .optional("model", move || {
+            let (store, model) = (moved.clone(), model.clone());
+            async move {
+                match store.model().await {
+                    Ok(database) if database == model => Ok(()),
+                    Ok(database) => Err(CheckFailure::new(
+                        "the database has moved to another embedding model: restart with that model",
+                    )
+                    .with_cause(StoreError::OtherModel(database))),
+                    Err(error) => Err(CheckFailure::new("the database does not answer").with_cause(error)),
+                }
+            }
+        })
         .build(shutdown)
         .router()
 }
@@ -201,7 +220,7 @@ fn probes(store: &WriteStore, ingest: &Ingest, shutdown: Shutdown) -> axum::Rout
 /// The cache of vectors, with the database behind it: a text that is embedded there is not embedded again.
 #[must_use]
 pub fn vectors(store: &WriteStore, embedder: Embedder, config: &EmbeddingConfig) -> EmbeddingCache {
-    let (store, model) = (store.clone(), embedder.model().name.clone());
+    let (store, model) = (store.clone(), model_identity(&embedder));
     EmbeddingCache::with_lookup(embedder, config.cache(), move |hash| {
         let (store, model) = (store.clone(), model.clone());
         async move {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use audit_store::compatibility::ModelIdentity;
 use audit_store::writer::{NewRecord, Receipt, write_isolating};
 use audit_store::{StoreError, WriteStore};
 use embedding::EmbeddingCache;
@@ -14,6 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::config::WriterConfig;
 use crate::metrics::{Metrics, WriteResult};
+use crate::model_identity;
 
 /// First pause before a batch is tried again; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -29,7 +31,7 @@ pub(super) struct Job {
 
 pub(super) struct WriterTask {
     store: WriteStore,
-    model: String,
+    model: ModelIdentity,
     queue: Arc<Mutex<mpsc::Receiver<Job>>>,
     max_batch: usize,
     retry_for: Duration,
@@ -50,7 +52,7 @@ impl WriterTask {
         for _ in 0..config.tasks.max(1) {
             let task = Self {
                 store: store.clone(),
-                model: vectors.embedder().model().name.clone(),
+                model: model_identity(vectors.embedder()),
                 queue: Arc::clone(&queue),
                 max_batch: config.max_batch.max(1),
                 retry_for: config.retry_for,
@@ -126,7 +128,9 @@ impl WriterTask {
             Err(StoreError::Unavailable(_) | StoreError::Contention(_) | StoreError::Timeout(_)) => {
                 WriteResult::Unavailable
             }
-            Err(StoreError::Inconsistent(_) | StoreError::Driver(_)) => WriteResult::Failed,
+            Err(StoreError::OtherModel(_) | StoreError::Inconsistent(_) | StoreError::Driver(_)) => {
+                WriteResult::Failed
+            }
         };
         self.metrics.count_write(record.record().kind(), label);
         // The client may have hung up; the record is stored all the same.

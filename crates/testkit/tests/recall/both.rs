@@ -68,6 +68,7 @@ impl Both {
             config.embedding.budget,
             config.embedding.backfill_interval,
             config.writer,
+            clock.clone(),
             own.clone(),
         );
         let state = data_storage::State::new(ingest, clock.clone(), "default", own);
