@@ -5,7 +5,7 @@
 //! * `migrations/`: the schema, the only authority on it. Each column says what it holds, each index which query it serves.
 //! * [`migrate`]: brings a database to this schema. [`compatibility`] refuses a database that the code cannot serve.
 //! * [`record`]: the four kinds of record, as validated values.
-//! * [`pending`]: texts that wait for their vectors.
+//! * [`pending`]: texts that wait for their vectors, and [`reembed`]: moving all of them to another model.
 //! * [`writer`]: a batch of records into the ledger and, by the same transaction, into the read model.
 //! * [`reader`]: what Context API may ask. It logs in with `SELECT` on the context schema and nothing else.
 //!
@@ -26,6 +26,7 @@ mod partitions;
 pub mod pending;
 pub mod reader;
 pub mod record;
+pub mod reembed;
 mod schema;
 pub mod writer;
 

@@ -9,6 +9,7 @@ mod ingest;
 mod late_vectors;
 mod metrics;
 mod partitions;
+mod reembed;
 mod router;
 mod state;
 mod validation;
@@ -31,6 +32,7 @@ pub use config::{
 };
 pub use ingest::{Ingest, Writers};
 pub use metrics::Metrics;
+pub use reembed::{Progress, ReembedOptions, Report, reembed};
 pub use router::router;
 pub use state::State;
 

@@ -4,6 +4,7 @@ mod bootstrap;
 mod context_api;
 mod data_storage;
 mod migrate;
+mod reembed;
 
 use clap::Parser;
 
@@ -19,6 +20,8 @@ pub(crate) enum Command {
     ContextApi(context_api::Options),
     /// Bring the database to the schema of this version, and grant the reader role.
     Migrate(migrate::Options),
+    /// Move the database to the configured embedding model, while the services go on with the old one.
+    Reembed(reembed::Options),
     /// Fetch what `up` and the tests need, and start nothing.
     Bootstrap,
 }
@@ -30,6 +33,7 @@ impl Command {
             Self::DataStorage(options) => data_storage::run(options).await,
             Self::ContextApi(options) => context_api::run(options).await,
             Self::Migrate(options) => migrate::run(options).await,
+            Self::Reembed(options) => reembed::run(options).await,
             Self::Bootstrap => bootstrap::run().await,
         }
     }

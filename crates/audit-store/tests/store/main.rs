@@ -7,4 +7,5 @@ mod compatibility;
 mod guards;
 mod pending_texts;
 mod records;
+mod reembed;
 mod schema;

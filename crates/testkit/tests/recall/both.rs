@@ -29,7 +29,7 @@ pub(crate) struct Both {
     pub(crate) clock: Clock,
     pub(crate) store: audit_store::WriteStore,
     pub(crate) reader: audit_store::Reader,
-    database: Database,
+    pub(crate) database: Database,
     _writers: Writers,
 }
 
