@@ -1,6 +1,6 @@
 //! Refusing a database that the code cannot serve, in words that say what to do.
 
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::migrate::MIGRATOR;
 use crate::{SchemaName, StoreError, WriteStore};
@@ -45,6 +45,24 @@ pub struct ModelIdentity {
     pub version: String,
     /// Number of components of a vector.
     pub dimension: usize,
+}
+
+impl ModelIdentity {
+    /// The dimension as the database keeps it.
+    pub(crate) fn stored_dimension(&self) -> i32 {
+        i32::try_from(self.dimension).unwrap_or(i32::MAX)
+    }
+}
+
+impl std::fmt::Display for ModelIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            name,
+            version,
+            dimension,
+        } = self;
+        write!(f, "{name} version {version} ({dimension} dimensions)")
+    }
 }
 
 /// Why a database cannot be served.
@@ -129,7 +147,9 @@ pub enum Incompatible {
         found: i32,
     },
     /// The database's vectors come from another model.
-    #[error("the database holds vectors of {} ({} dimensions), but the configured model is {} ({} dimensions): configure that model, or use another schema or database", .database.name, .database.dimension, .configured.name, .configured.dimension)]
+    #[error(
+        "the database holds vectors of {database}, but the configured model is {configured}: configure that model, or move the database with `kubernaut reembed`"
+    )]
     OtherModel {
         /// The model the database was made with.
         database: ModelIdentity,
@@ -218,21 +238,61 @@ impl WriteStore {
     /// [`Incompatible`], saying what to do.
     pub async fn require_compatible(&self, model: &ModelIdentity) -> Result<(), Incompatible> {
         let mut connection = self.pool().acquire().await?;
-        require_server(&mut connection).await?;
-        require_extension(&mut connection).await?;
-        require_migrations(&mut connection, self.schema()).await?;
-        let properties = sqlx::query!(
-            "SELECT contract_version, embedding_model, embedding_model_version, embedding_dimension FROM store_properties"
-        )
-        .fetch_one(&mut *connection)
-        .await?;
-        let database = ModelIdentity {
-            name: properties.embedding_model,
-            version: properties.embedding_model_version,
-            dimension: dimension(properties.embedding_dimension),
-        };
-        require_properties(properties.contract_version, database, model)
+        require_database(&mut connection, self.schema()).await?;
+        let (contract_version, database) = properties(&mut connection).await?;
+        require_properties(contract_version, database, model)
     }
+
+    /// The model whose vectors the database holds now: a re-embedding changes it under a running service.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database cannot be reached.
+    pub async fn model(&self) -> Result<ModelIdentity, StoreError> {
+        let mut connection = self.pool().acquire().await?;
+        Ok(properties(&mut connection).await?.1)
+    }
+}
+
+/// Refuses a server or a data schema that this version cannot write.
+pub(crate) async fn require_database(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+) -> Result<(), Incompatible> {
+    require_server(connection).await?;
+    require_extension(connection).await?;
+    require_migrations(connection, schema).await
+}
+
+/// The contract that the database keeps, and its model.
+pub(crate) async fn properties(connection: &mut PgConnection) -> Result<(i32, ModelIdentity), StoreError> {
+    let properties = sqlx::query!(
+        "SELECT contract_version, embedding_model, embedding_model_version, embedding_dimension FROM store_properties"
+    )
+    .fetch_one(connection)
+    .await?;
+    let model = ModelIdentity {
+        name: properties.embedding_model,
+        version: properties.embedding_model_version,
+        dimension: dimension(properties.embedding_dimension),
+    };
+    Ok((properties.contract_version, model))
+}
+
+/// The model of a schema that the connection does not search. The name is a plain identifier.
+pub(crate) async fn model_in(
+    connection: &mut PgConnection,
+    schema: &str,
+) -> Result<ModelIdentity, StoreError> {
+    let (name, version, stored): (String, String, i32) = sqlx::query_as(AssertSqlSafe(format!(
+        "SELECT embedding_model, embedding_model_version, embedding_dimension FROM {schema}.store_properties"
+    )))
+    .fetch_one(connection)
+    .await?;
+    Ok(ModelIdentity {
+        name,
+        version,
+        dimension: dimension(stored),
+    })
 }
 
 /// Refuses a data schema that is not at the newest migration of this version.
@@ -284,18 +344,11 @@ pub(crate) fn require_properties(
             found: contract_version,
         });
     }
-    if database.name != configured.name || database.dimension != configured.dimension {
+    if database != *configured {
         return Err(Incompatible::OtherModel {
             database,
             configured: configured.clone(),
         });
-    }
-    if database.version != configured.version {
-        tracing::warn!(
-            database = database.version,
-            configured = configured.version,
-            "the model's weights are not those the database was made with"
-        );
     }
     Ok(())
 }
@@ -349,11 +402,21 @@ mod tests {
                 .to_string(),
             "the context schema keeps contract version 99, this version knows 1: run the same version of all services, Data Storage's migration first"
         );
+        let newer = ModelIdentity {
+            version: "2".into(),
+            ..minilm.clone()
+        };
+        assert_eq!(
+            require_properties(CONTRACT_VERSION, minilm.clone(), &newer)
+                .unwrap_err()
+                .to_string(),
+            "the database holds vectors of all-MiniLM-L6-v2 version 1 (384 dimensions), but the configured model is all-MiniLM-L6-v2 version 2 (384 dimensions): configure that model, or move the database with `kubernaut reembed`"
+        );
         assert_eq!(
             require_properties(CONTRACT_VERSION, minilm, &large)
                 .unwrap_err()
                 .to_string(),
-            "the database holds vectors of all-MiniLM-L6-v2 (384 dimensions), but the configured model is large (768 dimensions): configure that model, or use another schema or database"
+            "the database holds vectors of all-MiniLM-L6-v2 version 1 (384 dimensions), but the configured model is large version 1 (768 dimensions): configure that model, or move the database with `kubernaut reembed`"
         );
     }
 }

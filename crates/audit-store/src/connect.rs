@@ -89,6 +89,14 @@ impl ConnectOptions {
         ]))
     }
 
+    /// Like [`Self::writer`], but searching the table of a re-embedding first.
+    fn next_writer(&self) -> Result<PgConnectOptions, StoreError> {
+        // The later of two settings holds.
+        Ok(self
+            .writer()?
+            .options([("search_path", self.schema.reembed_search_path())]))
+    }
+
     fn reader(&self) -> Result<PgConnectOptions, StoreError> {
         Ok(self.parse()?.options(self.session()).options([
             ("search_path", self.schema.reader_search_path()),
@@ -118,7 +126,16 @@ impl WriteStore {
     /// # Errors
     /// [`StoreError`] where the URL is malformed or the database cannot be reached in `acquire_timeout`.
     pub async fn connect(options: &ConnectOptions) -> Result<Self, StoreError> {
-        let pool = options.pool().connect_with(options.writer()?).await?;
+        Self::connect_with(options, options.writer()?).await
+    }
+
+    /// Connects to the texts of a re-embedding. Where none is under way, they are those in use.
+    pub(crate) async fn connect_to_next(options: &ConnectOptions) -> Result<Self, StoreError> {
+        Self::connect_with(options, options.next_writer()?).await
+    }
+
+    async fn connect_with(options: &ConnectOptions, connect: PgConnectOptions) -> Result<Self, StoreError> {
+        let pool = options.pool().connect_with(connect).await?;
         Ok(Self {
             pool,
             schema: options.schema.clone(),

@@ -2,6 +2,8 @@
 
 use sqlx::error::ErrorKind;
 
+use crate::compatibility::ModelIdentity;
+
 /// An error of the store. It says nothing of HTTP.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -30,6 +32,9 @@ pub enum StoreError {
     /// The idempotency key of the request stands for another request.
     #[error("the idempotency key stands for another request")]
     KeyReused,
+    /// The database has moved to another embedding model, so vectors of the configured one say nothing about it.
+    #[error("the database has moved to vectors of {0}: restart with that model")]
+    OtherModel(ModelIdentity),
     /// The database holds something the code does not expect: a bug in one of the two.
     #[error("the database is inconsistent: {0}")]
     Inconsistent(String),

@@ -5,6 +5,7 @@
 //! * `migrations/`: the schema, the only authority on it. Each column says what it holds, each index which query it serves.
 //! * [`migrate`]: brings a database to this schema. [`compatibility`] refuses a database that the code cannot serve.
 //! * [`record`]: the four kinds of record, as validated values.
+//! * [`pending`]: texts that wait for their vectors, and [`reembed`]: moving all of them to another model.
 //! * [`writer`]: a batch of records into the ledger and, by the same transaction, into the read model.
 //! * [`fsck`]: whether the read model is the fold of the ledger, and the read model made again from it.
 //! * [`retention`]: dropping months that are old, unless a [`hold`] keeps them.
@@ -30,6 +31,7 @@ mod partitions;
 pub mod pending;
 pub mod reader;
 pub mod record;
+pub mod reembed;
 pub mod retention;
 mod schema;
 mod system_event;

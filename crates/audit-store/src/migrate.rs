@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::migrate::{MigrateError as SqlxMigrateError, Migrator};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection, PgConnection};
 
-use crate::compatibility::{Incompatible, ModelIdentity, dimension, require_extension, require_server};
+use crate::compatibility::{Incompatible, ModelIdentity, require_extension, require_server};
 use crate::schema::is_plain_identifier;
 use crate::{ConnectOptions, PartitionWindow, StoreError, WriteStore, compatibility, ensure_partitions};
 
@@ -122,17 +122,8 @@ pub async fn migrate(
             .await?;
     }
     MIGRATOR.run(&mut connection).await?;
-    let properties = sqlx::query!(
-        "SELECT contract_version, embedding_model, embedding_model_version, embedding_dimension FROM store_properties"
-    )
-    .fetch_one(&mut connection)
-    .await?;
-    let database = ModelIdentity {
-        name: properties.embedding_model,
-        version: properties.embedding_model_version,
-        dimension: dimension(properties.embedding_dimension),
-    };
-    compatibility::require_properties(properties.contract_version, database, &options.model)?;
+    let (contract_version, database) = compatibility::properties(&mut connection).await?;
+    compatibility::require_properties(contract_version, database, &options.model)?;
     grant_reader(
         &mut connection,
         role,

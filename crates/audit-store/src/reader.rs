@@ -8,7 +8,7 @@ mod incident;
 mod incidents;
 mod search;
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::compatibility::{
     Incompatible, ModelIdentity, dimension, require_extension, require_properties, require_server,
@@ -47,25 +47,19 @@ impl Reader {
         let mut connection = self.pool.acquire().await?;
         require_server(&mut connection).await?;
         require_extension(&mut connection).await?;
-        let contract = sqlx::query!(
-            r#"SELECT contract_version AS "contract_version!", embedding_model AS "model!",
-                      embedding_model_version AS "model_version!", embedding_dimension AS "dimension!"
-               FROM contract"#
-        )
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(|error| {
-            match error
-                .as_database_error()
-                .and_then(sqlx::error::DatabaseError::code)
-                .as_deref()
+        let (contract_version, database) = contract(&mut connection).await.map_err(|error| match error {
+            // undefined_table, insufficient_privilege, invalid_schema_name
+            StoreError::Driver(source)
+                if source
+                    .as_database_error()
+                    .and_then(sqlx::error::DatabaseError::code)
+                    .is_some_and(|code| ["42P01", "42501", "3F000"].contains(&code.as_ref())) =>
             {
-                // undefined_table, insufficient_privilege, invalid_schema_name
-                Some("42P01" | "42501" | "3F000") => Incompatible::NoContract {
+                Incompatible::NoContract {
                     schema: self.schema.context(),
-                },
-                _ => error.into(),
+                }
             }
+            _ => error.into(),
         })?;
         let may_do_more = sqlx::query_scalar!(
             r#"SELECT coalesce(has_schema_privilege(to_regnamespace($1)::oid, 'USAGE'), false) AS "may!""#,
@@ -79,12 +73,33 @@ impl Reader {
                 "this role may use the data schema: log in as the reader role that `kubernaut migrate` grants"
             );
         }
-        let database = ModelIdentity {
-            name: contract.model,
-            version: contract.model_version,
-            dimension: dimension(contract.dimension),
-        };
-        require_properties(contract.contract_version, database, model)
+        require_properties(contract_version, database, model)
+    }
+
+    /// The model whose vectors the database holds now: a re-embedding changes it under a running service.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database cannot be reached.
+    pub async fn model(&self) -> Result<ModelIdentity, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        Ok(contract(&mut connection).await?.1)
+    }
+
+    /// Passes a result on that was computed from vectors, unless the database has moved to another model than the one
+    /// they were compared with.
+    ///
+    /// Asked afterwards, in a snapshot of its own: a database that has not moved by now had not moved before.
+    async fn if_still_of<T>(
+        &self,
+        model: &ModelIdentity,
+        result: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let database = self.model().await?;
+        if database == *model {
+            result
+        } else {
+            Err(StoreError::OtherModel(database))
+        }
     }
 
     /// Whether the database answers.
@@ -114,4 +129,21 @@ impl Reader {
             .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             .await?)
     }
+}
+
+/// The contract that the views keep, and the model of the vectors.
+async fn contract(connection: &mut PgConnection) -> Result<(i32, ModelIdentity), StoreError> {
+    let contract = sqlx::query!(
+        r#"SELECT contract_version AS "contract_version!", embedding_model AS "model!",
+                  embedding_model_version AS "model_version!", embedding_dimension AS "dimension!"
+           FROM contract"#
+    )
+    .fetch_one(connection)
+    .await?;
+    let model = ModelIdentity {
+        name: contract.model,
+        version: contract.model_version,
+        dimension: dimension(contract.dimension),
+    };
+    Ok((contract.contract_version, model))
 }

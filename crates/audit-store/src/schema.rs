@@ -39,6 +39,16 @@ impl SchemaName {
         format!("{}_context", self.0)
     }
 
+    /// The schema in which the vectors of the next model grow.
+    pub(crate) fn reembed(&self) -> String {
+        format!("{}_reembed", self.0)
+    }
+
+    /// `search_path` of a re-embedding: the table to come hides the one in use.
+    pub(crate) fn reembed_search_path(&self) -> String {
+        format!("{}_reembed,{},public", self.0, self.0)
+    }
+
     /// `search_path` of a writer. `public` is where pgvector is installed.
     pub(crate) fn writer_search_path(&self) -> String {
         format!("{},public", self.0)

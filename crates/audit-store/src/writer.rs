@@ -20,6 +20,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 
+use crate::compatibility::ModelIdentity;
 use crate::record::{Record, RecordKind};
 use crate::{StoreError, WriteStore};
 
@@ -135,14 +136,15 @@ pub struct Group {
     pub key: Option<IdempotencyKey>,
 }
 
-/// Writes records in one transaction, answering each in its place.
+/// Writes records in one transaction, answering each in its place. Vectors come from `model`; where the database holds
+/// vectors of another one, the texts are stored without.
 ///
 /// # Errors
 /// [`StoreError`] for the records as a whole; then nothing of them is stored. Only after [`StoreError::Unavailable`] is
 /// that not certain: the answer to the COMMIT may have been lost. Writing the same again finds out, as replays.
 pub async fn write_batch(
     store: &WriteStore,
-    model: &str,
+    model: &ModelIdentity,
     records: &[NewRecord],
 ) -> Result<Vec<Receipt>, StoreError> {
     let group = Group {
@@ -159,7 +161,7 @@ pub async fn write_batch(
 /// bad group among n. Errors that are not about the data fail all groups.
 pub async fn write_groups(
     store: &WriteStore,
-    model: &str,
+    model: &ModelIdentity,
     groups: &[Group],
 ) -> Vec<Result<Vec<Receipt>, StoreError>> {
     match write_together(store, model, groups).await {
@@ -178,7 +180,7 @@ pub async fn write_groups(
 /// One transaction. The inner errors are of groups that it left out; the others are committed.
 async fn write_together(
     store: &WriteStore,
-    model: &str,
+    model: &ModelIdentity,
     groups: &[Group],
 ) -> Result<Vec<Result<Vec<Receipt>, StoreError>>, StoreError> {
     let mut connection = store.pool().acquire().await?;
@@ -200,7 +202,7 @@ async fn write_together(
 
 async fn in_transaction(
     connection: &mut PgConnection,
-    model: &str,
+    model: &ModelIdentity,
     groups: &[Group],
 ) -> Result<Vec<Result<Vec<Receipt>, StoreError>>, StoreError> {
     let mut transaction = connection.begin().await?;
@@ -230,7 +232,7 @@ async fn in_transaction(
 
 async fn write_records(
     connection: &mut PgConnection,
-    model: &str,
+    model: &ModelIdentity,
     records: &[&NewRecord],
 ) -> Result<Vec<Receipt>, StoreError> {
     let texts = texts::insert(connection, model, records).await?;
@@ -274,6 +276,7 @@ fn shared(error: StoreError, count: usize) -> Vec<Result<Vec<Receipt>, StoreErro
         StoreError::Contention(_) => StoreError::Contention(sqlx::Error::Protocol(error.to_string())),
         StoreError::Timeout(_) => StoreError::Timeout(sqlx::Error::Protocol(error.to_string())),
         StoreError::Full(cause) => StoreError::Full(sqlx::Error::Protocol(cause.to_string())),
+        StoreError::OtherModel(model) => StoreError::OtherModel(model.clone()),
         StoreError::Inconsistent(what) => StoreError::Inconsistent(what.clone()),
         StoreError::KeyReused => StoreError::KeyReused,
         StoreError::Driver(cause) => StoreError::Driver(sqlx::Error::Protocol(cause.to_string())),

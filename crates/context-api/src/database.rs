@@ -20,11 +20,7 @@ pub(crate) async fn connect(config: &DatabaseConfig, model: &ModelInfo) -> Resul
         return Err(StartError::NoDatabase);
     }
     let options = config.connect_options()?;
-    let model = ModelIdentity {
-        name: model.name.clone(),
-        version: model.version.clone(),
-        dimension: model.dimension,
-    };
+    let model = identity(model);
     let began = Instant::now();
     loop {
         match connect_once(&options, &model).await {
@@ -42,6 +38,15 @@ pub(crate) async fn connect(config: &DatabaseConfig, model: &ModelInfo) -> Resul
             }
             result => return Ok(result?),
         }
+    }
+}
+
+/// The model in the store's words.
+pub(crate) fn identity(model: &ModelInfo) -> ModelIdentity {
+    ModelIdentity {
+        name: model.name.clone(),
+        version: model.version.clone(),
+        dimension: model.dimension,
     }
 }
 

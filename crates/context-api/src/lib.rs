@@ -27,7 +27,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit_store::compatibility::Incompatible;
+use audit_store::compatibility::{Incompatible, ModelIdentity};
 use audit_store::{InvalidSchemaName, Reader, StoreError};
 use axum::Router;
 use embedding::{Embedder, EmbeddingCache};
@@ -132,6 +132,7 @@ impl ContextApi {
             build,
         } = self;
         let mut registry = service_kit::metrics::registry(METRICS_PREFIX);
+        let model = database::identity(embedder.model());
         let state = State::new(
             reader.clone(),
             EmbeddingCache::new(embedder, config.embedding.cache()),
@@ -141,7 +142,7 @@ impl ContextApi {
             },
         );
         let drain_timeout = config.server.drain_timeout;
-        let probes = probes(&reader, shutdown.clone());
+        let probes = probes(&reader, model, shutdown.clone());
         let api = app(
             state,
             &mut registry,
@@ -161,8 +162,10 @@ impl ContextApi {
     }
 }
 
-fn probes(reader: &Reader, shutdown: Shutdown) -> Router {
-    let reader = reader.clone();
+/// The probes. A database that has moved to another model still answers everything but searches.
+#[must_use]
+pub fn probes(reader: &Reader, model: ModelIdentity, shutdown: Shutdown) -> Router {
+    let (reader, moved) = (reader.clone(), reader.clone());
     Health::builder()
         .required("database", move || {
             let reader = reader.clone();
@@ -171,6 +174,19 @@ fn probes(reader: &Reader, shutdown: Shutdown) -> Router {
                     .ping()
                     .await
                     .map_err(|error| CheckFailure::new("the database does not answer").with_cause(error))
+            }
+        })
+        .optional("model", move || {
+            let (reader, model) = (moved.clone(), model.clone());
+            async move {
+                match reader.model().await {
+                    Ok(database) if database == model => Ok(()),
+                    Ok(database) => Err(CheckFailure::new(
+                        "the database has moved to another embedding model: restart with that model",
+                    )
+                    .with_cause(StoreError::OtherModel(database))),
+                    Err(error) => Err(CheckFailure::new("the database does not answer").with_cause(error)),
+                }
             }
         })
         .build(shutdown)

@@ -10,6 +10,9 @@ use service_kit::{Problem, ProblemKind};
 /// When to come back after something was away or full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// When to come back after the database has moved to another model: a rollout takes a while.
+const MOVED_RETRY_AFTER: Duration = Duration::from_secs(30);
+
 /// 409: the incident that a search starts from has no vector.
 pub const EMBEDDING_PENDING: ProblemKind = ProblemKind::new(
     "embedding-pending",
@@ -31,6 +34,11 @@ pub(crate) fn of_store(error: StoreError) -> Problem {
         StoreError::Timeout(_) => Problem::new(ProblemKind::GATEWAY_TIMEOUT)
             .with_detail("The database took too long. Narrower filters help.")
             .with_cause(error),
+        StoreError::OtherModel(_) => Problem::unavailable(
+            "The database has moved to another embedding model, and this service has to be restarted with it. Everything but searches by meaning still works.",
+            MOVED_RETRY_AFTER,
+        )
+        .with_cause(error),
         StoreError::Rejected { .. }
         | StoreError::KeyReused
         | StoreError::Inconsistent(_)

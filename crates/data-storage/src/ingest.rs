@@ -18,7 +18,7 @@ use chrono::{DateTime, Utc};
 use embedding::{EmbeddingCache, text_sha256};
 use futures::future::join_all;
 use service_kit::problem::ProblemKind;
-use service_kit::{Problem, Violation};
+use service_kit::{Clock, Problem, Violation};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use crate::config::WriterConfig;
 use crate::idempotency::KEY_REUSED;
 use crate::metrics::{Metrics, WriteResult};
+use backfill::Backfill;
 use capacity::Capacity;
 use fullness::{FULL_FOR, Fullness};
 use writer_task::{Job, Waiting, WriterTask};
@@ -81,6 +82,7 @@ impl Ingest {
         budget: Duration,
         backfill_interval: Duration,
         config: WriterConfig,
+        clock: Clock,
         metrics: Metrics,
     ) -> (Self, Writers) {
         let capacity = Capacity::new(config.queue, config.queue_bytes, metrics.queue_depth.clone());
@@ -88,12 +90,8 @@ impl Ingest {
         let (queue, receiver) = mpsc::channel(config.queue.max(1));
         let fullness = Fullness::default();
         let tasks = WriterTask::spawn_all(&store, &vectors, receiver, config, &metrics, &fullness);
-        let backfill = tokio::spawn(backfill::run(
-            store,
-            vectors.clone(),
-            backfill_interval,
-            metrics.clone(),
-        ));
+        let backfill = Backfill::new(store, vectors.clone(), clock, metrics.clone());
+        let backfill = tokio::spawn(backfill.run(backfill_interval));
         (
             Self {
                 queue,
@@ -244,6 +242,8 @@ fn problem(error: StoreError) -> Problem {
                 "reused",
                 "must name one request only",
             )]),
-        StoreError::Inconsistent(_) | StoreError::Driver(_) => Problem::internal(error),
+        StoreError::OtherModel(_) | StoreError::Inconsistent(_) | StoreError::Driver(_) => {
+            Problem::internal(error)
+        }
     }
 }

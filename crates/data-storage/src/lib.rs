@@ -7,8 +7,10 @@ mod audit;
 mod config;
 mod idempotency;
 mod ingest;
+mod late_vectors;
 mod maintenance;
 mod metrics;
+mod reembed;
 mod router;
 mod state;
 mod validation;
@@ -34,6 +36,7 @@ pub use config::{
 pub use ingest::{Ingest, Submission, Writers};
 pub use maintenance::Maintenance;
 pub use metrics::Metrics;
+pub use reembed::{Progress, ReembedOptions, Report, reembed};
 pub use router::router;
 pub use state::State;
 
@@ -147,12 +150,14 @@ impl DataStorage {
             request_ids: RequestIds::from_os(),
             metrics: HttpMetrics::register(&mut registry),
         };
+        let model = model_identity(&embedder);
         let (ingest, writers) = Ingest::start(
             store.clone(),
             vectors(&store, embedder, &config.embedding),
             config.embedding.budget,
             config.embedding.backfill_interval,
             config.writer,
+            clock.clone(),
             metrics.clone(),
         );
         let maintenance = Maintenance::new(
@@ -163,7 +168,7 @@ impl DataStorage {
             metrics.clone(),
         );
         let maintenance = tokio::spawn(maintenance.run());
-        let probes = probes(&store, &ingest, shutdown.clone());
+        let probes = probes(&store, model, &ingest, shutdown.clone());
         let state = State::new(ingest, clock, &config, metrics);
         let api = router(state, authenticator, boundary).merge(probes.clone());
         let ended = server
@@ -191,8 +196,11 @@ fn with_metrics(registry: Registry) -> axum::Router {
     service_kit::metrics::router(Arc::new(registry))
 }
 
-fn probes(store: &WriteStore, ingest: &Ingest, shutdown: Shutdown) -> axum::Router {
-    let store = store.clone();
+/// The probes. A database that has moved to another model is no reason to send records elsewhere: they are stored, and
+/// their vectors follow.
+#[must_use]
+pub fn probes(store: &WriteStore, model: ModelIdentity, ingest: &Ingest, shutdown: Shutdown) -> axum::Router {
+    let (store, moved) = (store.clone(), store.clone());
     let obstacle = ingest.obstacle();
     Health::builder()
         .required("database", move || {
@@ -208,6 +216,19 @@ fn probes(store: &WriteStore, ingest: &Ingest, shutdown: Shutdown) -> axum::Rout
             let obstacle = obstacle();
             async move { obstacle.map_or(Ok(()), |reason| Err(CheckFailure::new(reason))) }
         })
+        .optional("model", move || {
+            let (store, model) = (moved.clone(), model.clone());
+            async move {
+                match store.model().await {
+                    Ok(database) if database == model => Ok(()),
+                    Ok(database) => Err(CheckFailure::new(
+                        "the database has moved to another embedding model: restart with that model",
+                    )
+                    .with_cause(StoreError::OtherModel(database))),
+                    Err(error) => Err(CheckFailure::new("the database does not answer").with_cause(error)),
+                }
+            }
+        })
         .build(shutdown)
         .router()
 }
@@ -215,7 +236,7 @@ fn probes(store: &WriteStore, ingest: &Ingest, shutdown: Shutdown) -> axum::Rout
 /// The cache of vectors, with the database behind it: a text that is embedded there is not embedded again.
 #[must_use]
 pub fn vectors(store: &WriteStore, embedder: Embedder, config: &EmbeddingConfig) -> EmbeddingCache {
-    let (store, model) = (store.clone(), embedder.model().name.clone());
+    let (store, model) = (store.clone(), model_identity(&embedder));
     EmbeddingCache::with_lookup(embedder, config.cache(), move |hash| {
         let (store, model) = (store.clone(), model.clone());
         async move {

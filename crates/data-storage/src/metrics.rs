@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use audit_store::PartitionStatus;
+use audit_store::pending::Overview;
 use audit_store::record::RecordKind;
+use chrono::{DateTime, Utc};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -98,7 +100,9 @@ pub struct Metrics {
     pub(crate) queue_depth: Gauge,
     embedding_duration: Histogram,
     pub(crate) embeddings_late: Counter,
-    pub(crate) embeddings_pending: Gauge,
+    embeddings_pending: Gauge,
+    embeddings_oldest_pending: Gauge,
+    embeddings_poisoned: Gauge,
     partitions_ahead: Gauge,
     partitions_missing: Gauge,
     default_partition_rows: Family<TableLabels, Gauge>,
@@ -120,6 +124,8 @@ impl Metrics {
             embedding_duration: Histogram::new(SECONDS),
             embeddings_late: Counter::default(),
             embeddings_pending: Gauge::default(),
+            embeddings_oldest_pending: Gauge::default(),
+            embeddings_poisoned: Gauge::default(),
             partitions_ahead: Gauge::default(),
             partitions_missing: Gauge::default(),
             default_partition_rows: Family::default(),
@@ -174,6 +180,17 @@ impl Metrics {
             "embeddings_pending",
             "Texts that wait for their vectors",
             metrics.embeddings_pending.clone(),
+        );
+        registry.register_with_unit(
+            "embeddings_oldest_pending",
+            "Age of the oldest text that waits for its vector; 0 where none does",
+            Unit::Seconds,
+            metrics.embeddings_oldest_pending.clone(),
+        );
+        registry.register(
+            "embeddings_poisoned",
+            "Texts that wait for their vectors and have failed too often because of themselves",
+            metrics.embeddings_poisoned.clone(),
         );
         metrics.register_maintenance(registry);
         metrics
@@ -265,6 +282,15 @@ impl Metrics {
         // A batch is far smaller than 2^53.
         #[expect(clippy::cast_precision_loss, reason = "see above")]
         self.batch_size.observe(records as f64);
+    }
+
+    pub(crate) fn set_pending(&self, overview: &Overview, now: DateTime<Utc>) {
+        self.embeddings_pending.set(overview.pending);
+        self.embeddings_poisoned.set(overview.poisoned);
+        let age = overview
+            .oldest
+            .map_or(0, |oldest| (now - oldest).num_seconds().max(0));
+        self.embeddings_oldest_pending.set(age);
     }
 
     pub(crate) fn observe_queue_wait(&self, duration: Duration) {

@@ -6,6 +6,7 @@ mod data_storage;
 mod fsck;
 mod hold;
 mod migrate;
+mod reembed;
 mod retention;
 
 use std::process::ExitCode;
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Hold(hold::Options),
     /// Show what retention would drop now, and what holds keep. Nothing is changed.
     Retention(retention::Options),
+    /// Move the database to the configured embedding model, while the services go on with the old one.
+    Reembed(reembed::Options),
     /// Fetch what `up` and the tests need, and start nothing.
     Bootstrap,
 }
@@ -45,6 +48,7 @@ impl Command {
             Self::Migrate(options) => migrate::run(options).await,
             Self::Hold(options) => hold::run(options).await,
             Self::Retention(options) => retention::run(options).await,
+            Self::Reembed(options) => reembed::run(options).await,
             Self::Bootstrap => bootstrap::run().await,
         }?;
         Ok(ExitCode::SUCCESS)
@@ -56,7 +60,7 @@ fn start_log(name: &'static str, config: &LogConfig) -> Result<Telemetry, Teleme
     let process = Process {
         name,
         version: env!("CARGO_PKG_VERSION"),
-        own_crates: &["kubernaut", "audit_store", "embedding"],
+        own_crates: &["kubernaut", "data_storage", "audit_store", "embedding"],
     };
     telemetry::init(&process, config, &TracesConfig::off())
 }

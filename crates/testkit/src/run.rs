@@ -138,8 +138,9 @@ async fn sweep(connection: &mut PgConnection) {
 }
 
 async fn drop_schemas(connection: &mut PgConnection, schema: &str) {
-    let statement =
-        format!("DROP SCHEMA IF EXISTS {schema}_context CASCADE; DROP SCHEMA IF EXISTS {schema} CASCADE");
+    let statement = ["_context", "_reembed", ""]
+        .map(|suffix| format!("DROP SCHEMA IF EXISTS {schema}{suffix} CASCADE"))
+        .join("; ");
     if let Err(error) = sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await {
         eprintln!("testkit: schema {schema} could not be dropped: {error}");
     }

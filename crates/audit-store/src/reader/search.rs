@@ -17,6 +17,7 @@ use sqlx::PgConnection;
 use super::filter::filtered;
 use super::{Incident, IncidentFilter, Reader};
 use crate::StoreError;
+use crate::compatibility::ModelIdentity;
 
 /// Up to this many incidents are compared one by one. A comparison costs a few microseconds, an index scan as much
 /// as several hundred of them.
@@ -30,7 +31,7 @@ pub struct Search {
     /// The vector of the description, of unit length.
     pub vector: Vec<f32>,
     /// The model the vector comes from.
-    pub model: String,
+    pub model: ModelIdentity,
     /// Hard filters.
     pub filter: IncidentFilter,
     /// How many incidents to give at most.
@@ -66,8 +67,13 @@ impl Reader {
     /// The incidents most similar to a description, best first; equally similar ones newest first.
     ///
     /// # Errors
-    /// [`StoreError`] where the database cannot be reached or takes too long.
+    /// [`StoreError`] where the database cannot be reached, takes too long, or has moved to another model.
     pub async fn search(&self, search: &Search) -> Result<Vec<Hit>, StoreError> {
+        let hits = self.nearest(search).await;
+        self.if_still_of(&search.model, hits).await
+    }
+
+    async fn nearest(&self, search: &Search) -> Result<Vec<Hit>, StoreError> {
         let mut snapshot = self.snapshot().await?;
         let candidates = match few_incidents(&mut snapshot, search).await? {
             Some(incidents) => from_incidents(&mut snapshot, search, &incidents).await?,
@@ -94,11 +100,20 @@ impl Reader {
     }
 
     /// The vector of an incident's text: `None` where there is no such incident, `Some(None)` where its text has no
-    /// vector (yet).
+    /// vector of this model (yet).
     ///
     /// # Errors
-    /// [`StoreError`] where the database cannot be reached or takes too long.
-    pub async fn vector_of_incident(&self, id: i64) -> Result<Option<Option<Vec<f32>>>, StoreError> {
+    /// [`StoreError`] where the database cannot be reached, takes too long, or has moved to another model.
+    pub async fn vector_of_incident(
+        &self,
+        id: i64,
+        model: &ModelIdentity,
+    ) -> Result<Option<Option<Vec<f32>>>, StoreError> {
+        let vector = self.stored_vector(id).await;
+        self.if_still_of(model, vector).await
+    }
+
+    async fn stored_vector(&self, id: i64) -> Result<Option<Option<Vec<f32>>>, StoreError> {
         let vector = sqlx::query_scalar!(
             r#"SELECT embedding AS "embedding: Vector" FROM incidents WHERE id = $1"#,
             id
@@ -182,7 +197,7 @@ async fn from_incidents(
         &namespaces,
         &names,
         Vector::from(search.vector.clone()) as _,
-        search.model,
+        search.model.name,
         search.except as _,
         search.min_similarity,
         search.max_results,
@@ -238,7 +253,7 @@ async fn nearest_texts(
         r#"SELECT v.id AS "id!", v.embedding <=> $1 AS "distance!" FROM texts v
            WHERE v.model = $2 ORDER BY v.embedding <=> $1 LIMIT $3"#,
         Vector::from(search.vector.clone()) as _,
-        search.model,
+        search.model.name,
         limit,
     )
     .fetch_all(connection)

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 
 use super::{EmbeddingStatus, NewRecord};
 use crate::StoreError;
+use crate::compatibility::ModelIdentity;
 
 /// Where a text is stored and whether its vector is.
 #[derive(Debug, Clone, Copy)]
@@ -27,9 +28,12 @@ struct NewText<'a> {
 ///
 /// A text that is there without a vector is left to the worker that fills it: waiting here for its lock would make
 /// a write as slow as the embedder.
+///
+/// Once the database has moved to another model, a text is stored for that one, without the vector of this one. The
+/// statement sees that in time: it takes its snapshot after its lock on the table, which the move holds to its end.
 pub(super) async fn insert(
     connection: &mut PgConnection,
-    model: &str,
+    model: &ModelIdentity,
     records: &[&NewRecord],
 ) -> Result<HashMap<[u8; 32], StoredText>, StoreError> {
     // Sorted by key, and each key once. A vector of any of the records serves all of them.
@@ -55,23 +59,30 @@ pub(super) async fn insert(
         .map(|new| new.vector.map(|vector| Vector::from(vector.clone())))
         .collect();
     sqlx::query!(
-        "INSERT INTO incident_embeddings (model, text_sha256, text, created_at, embedding, embedded_at)
-         SELECT $1, t.text_sha256, t.text, t.created_at, t.embedding, CASE WHEN t.embedding IS NOT NULL THEN t.created_at END
+        "INSERT INTO incident_embeddings (model, text_sha256, text, created_at, next_attempt_at, embedding, embedded_at)
+         SELECT p.embedding_model, t.text_sha256, t.text, t.created_at, t.created_at, v.embedding,
+                CASE WHEN v.embedding IS NOT NULL THEN t.created_at END
          FROM UNNEST($2::bytea[], $3::text[], $4::timestamptz[], $5::vector[]) AS t (text_sha256, text, created_at, embedding)
+         CROSS JOIN store_properties p
+         CROSS JOIN LATERAL (
+             SELECT CASE WHEN p.embedding_model = $1 AND p.embedding_model_version = $6 AND p.embedding_dimension = $7
+                         THEN t.embedding END AS embedding
+         ) v
          ORDER BY t.text_sha256
          ON CONFLICT (model, text_sha256) DO NOTHING",
-        model,
+        model.name,
         &hashes,
         &texts,
         &times,
         &vectors as _,
+        model.version,
+        model.stored_dimension(),
     )
     .execute(&mut *connection)
     .await?;
     let rows = sqlx::query!(
         r#"SELECT id, text_sha256, embedding IS NOT NULL AS "embedded!" FROM incident_embeddings
-           WHERE model = $1 AND text_sha256 = ANY($2)"#,
-        model,
+           WHERE model = (SELECT embedding_model FROM store_properties) AND text_sha256 = ANY($1)"#,
         &hashes,
     )
     .fetch_all(&mut *connection)

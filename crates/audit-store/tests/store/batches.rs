@@ -17,9 +17,7 @@ async fn a_batch_with_a_poisoned_record_stores_nothing() {
     let store = database.store().await;
     // Validation refuses such a confidence; the database does so too.
     let batch = [analysis("ai-1", 0.5), analysis("ai-2", 7.0)];
-    let error = write_batch(&store, &database.model().name, &batch)
-        .await
-        .unwrap_err();
+    let error = write_batch(&store, database.model(), &batch).await.unwrap_err();
     assert!(
         matches!(&error, StoreError::Rejected { constraint: Some(name), .. } if name == "ai_analyses_confidence_range"),
         "{error:?}"
@@ -73,7 +71,7 @@ async fn of_a_hundred_records_one_poisoned_fails_alone() {
     let batch: Vec<NewRecord> = (0..100)
         .map(|index| analysis(&format!("ai-{index}"), if index == 63 { 7.0 } else { 0.5 }))
         .collect();
-    let results = write_groups(&store, &database.model().name, &alone(batch)).await;
+    let results = write_groups(&store, database.model(), &alone(batch)).await;
     for (index, result) in results.iter().enumerate() {
         assert_eq!(result.is_ok(), index != 63, "record {index}: {result:?}");
     }
@@ -96,7 +94,7 @@ async fn the_same_record_twice_in_one_batch_is_one_row_and_one_replay() {
         analysis("ai-2", 0.5),
         analysis("ai-1", 0.5),
     ];
-    let receipts = write_batch(&store, &database.model().name, &batch).await.unwrap();
+    let receipts = write_batch(&store, database.model(), &batch).await.unwrap();
     assert_eq!(
         receipts
             .iter()
@@ -122,7 +120,7 @@ async fn a_vector_of_another_dimension_fails_its_record_alone() {
     let mut batch = vec![analysis("ai-1", 0.5), analysis("ai-2", 0.5)];
     batch[0].text = text(1, database.model().dimension);
     batch[1].text = text(2, 3);
-    let results = write_groups(&store, &database.model().name, &alone(batch)).await;
+    let results = write_groups(&store, database.model(), &alone(batch)).await;
     let stored = &results[0].as_ref().unwrap()[0];
     assert_eq!(stored.embedding_status, EmbeddingStatus::Stored);
     assert!(

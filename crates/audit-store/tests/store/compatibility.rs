@@ -1,23 +1,12 @@
 //! A database that cannot be served is refused in words that say what to do.
 
 use audit_store::compatibility::ModelIdentity;
+use audit_store::migrate::MIGRATOR;
 use testkit::Database;
 
 /// The newest migration that this version has.
 fn latest_migration() -> i64 {
-    audit_store::migrate::MIGRATOR
-        .iter()
-        .map(|migration| migration.version)
-        .max()
-        .unwrap()
-}
-
-fn other(name: &str, dimension: usize) -> ModelIdentity {
-    ModelIdentity {
-        name: name.into(),
-        version: "1".into(),
-        dimension,
-    }
+    MIGRATOR.iter().map(|migration| migration.version).max().unwrap()
 }
 
 #[tokio::test]
@@ -56,8 +45,27 @@ async fn a_schema_that_was_never_migrated_is_refused_by_both_sides() {
 #[tokio::test]
 async fn a_model_of_another_dimension_is_refused_by_both_sides_and_by_the_migration() {
     let database = Database::new("store").await;
-    let expected = "the database holds vectors of hashed (64 dimensions), but the configured model is hashed (384 dimensions): configure that model, or use another schema or database";
-    let model = other("hashed", 384);
+    let model = ModelIdentity {
+        dimension: 384,
+        ..database.model().clone()
+    };
+    refused(&database, model, "hashed version 1 (384 dimensions)").await;
+}
+
+#[tokio::test]
+async fn another_version_of_the_model_is_refused_by_both_sides_and_by_the_migration() {
+    let database = Database::new("store").await;
+    let model = ModelIdentity {
+        version: "2".into(),
+        ..database.model().clone()
+    };
+    refused(&database, model, "hashed version 2 (64 dimensions)").await;
+}
+
+async fn refused(database: &Database, model: ModelIdentity, described: &str) {
+    let expected = format!(
+        "the database holds vectors of hashed version 1 (64 dimensions), but the configured model is {described}: configure that model, or move the database with `kubernaut reembed`"
+    );
     assert_eq!(
         database
             .store()

@@ -7,7 +7,7 @@ use crate::records::workflow;
 
 async fn one_event(database: &Database) -> audit_store::WriteStore {
     let store = database.store().await;
-    write_batch(&store, &database.model().name, &[workflow("wf-1")])
+    write_batch(&store, database.model(), &[workflow("wf-1")])
         .await
         .unwrap();
     store

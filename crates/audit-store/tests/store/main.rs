@@ -11,5 +11,6 @@ mod holds;
 mod partitions;
 mod pending_texts;
 mod records;
+mod reembed;
 mod retention;
 mod schema;

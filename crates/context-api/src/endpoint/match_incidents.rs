@@ -12,6 +12,7 @@ use service_kit::extract::{JsonObject, QueryParameters};
 use tokio::time::{Instant, timeout};
 
 use crate::body::BodyFields;
+use crate::database::identity;
 use crate::filter;
 use crate::incident::IncidentBody;
 use crate::problems;
@@ -61,7 +62,7 @@ async fn vector_of_text(state: &State, text: &str) -> Result<Vec<f32>, Problem> 
 async fn vector_of_incident(state: &State, id: i64) -> Result<Vec<f32>, Problem> {
     state
         .reader
-        .vector_of_incident(id)
+        .vector_of_incident(id, &identity(state.embeddings.embedder().model()))
         .await
         .map_err(problems::of_store)?
         .ok_or_else(|| problems::unknown_incident(id))?
@@ -76,7 +77,7 @@ async fn search(
 ) -> Result<Vec<Hit>, Problem> {
     let search = Search {
         vector,
-        model: state.embeddings.embedder().model().name.clone(),
+        model: identity(state.embeddings.embedder().model()),
         filter: request.filter,
         max_results: request.max_results,
         min_similarity: least_similarity(request.min_similarity),

@@ -2,51 +2,83 @@
 
 use std::time::Duration;
 
+use audit_store::compatibility::ModelIdentity;
 use audit_store::{StoreError, WriteStore, pending};
 use embedding::EmbeddingCache;
+use service_kit::Clock;
 use tokio::time::MissedTickBehavior;
 
+use crate::late_vectors::{self, CLAIM, LEASE};
 use crate::metrics::Metrics;
+use crate::model_identity;
 
-/// Texts claimed at once: one batch of the model.
-const BATCH: i64 = 32;
-
-/// Looks for pending texts in an interval, for ever.
-pub(super) async fn run(store: WriteStore, vectors: EmbeddingCache, interval: Duration, metrics: Metrics) {
-    let mut ticks = tokio::time::interval(interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        if let Err(error) = drain(&store, &vectors, &metrics).await {
-            tracing::warn!(%error, "pending texts could not be embedded; the next round tries again");
-        }
-    }
+pub(super) struct Backfill {
+    store: WriteStore,
+    vectors: EmbeddingCache,
+    model: ModelIdentity,
+    clock: Clock,
+    metrics: Metrics,
 }
 
-/// One round through all pending texts. A text that cannot be embedded waits for the next round and holds up no other.
-async fn drain(store: &WriteStore, cache: &EmbeddingCache, metrics: &Metrics) -> Result<(), StoreError> {
-    let count = || store.bounded(pending::count(store));
-    metrics.embeddings_pending.set(count().await?);
-    let mut after = 0;
-    loop {
-        let claim = pending::claim(store, &cache.embedder().model().name, after, BATCH);
-        let batch = store.bounded(claim).await?;
-        let Some(last) = batch.texts.last() else {
-            break;
-        };
-        after = last.id;
-        // Through the cache: a vector that was too late for its write is often there by now.
-        let mut vectors = Vec::with_capacity(batch.texts.len());
-        for text in &batch.texts {
-            match cache.get_or_embed(&text.text).await {
-                Ok(vector) => vectors.push((text.id, vector.to_vec())),
-                Err(error) => tracing::warn!(text_id = text.id, %error, "a text cannot be embedded"),
+impl Backfill {
+    pub(super) fn new(store: WriteStore, vectors: EmbeddingCache, clock: Clock, metrics: Metrics) -> Self {
+        let model = model_identity(vectors.embedder());
+        Self {
+            store,
+            vectors,
+            model,
+            clock,
+            metrics,
+        }
+    }
+
+    /// Looks for pending texts in an interval, for ever.
+    pub(super) async fn run(self, interval: Duration) {
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.round().await {
+                tracing::warn!(%error, "pending texts could not be embedded; the next round tries again");
             }
         }
-        store.bounded(batch.fill(vectors)).await?;
     }
-    if after > 0 {
-        metrics.embeddings_pending.set(count().await?);
+
+    /// Embeds what is due, claim by claim, and ends early while the embedder is away. A text that fails waits for its
+    /// next attempt and holds up no other.
+    async fn round(&self) -> Result<(), StoreError> {
+        self.measure().await?;
+        let mut worked = false;
+        loop {
+            let texts = pending::claim(&self.store, &self.model, CLAIM, self.clock.now(), LEASE).await?;
+            if texts.is_empty() {
+                break;
+            }
+            worked = true;
+            let outcome = late_vectors::embed(&self.vectors, texts).await;
+            let away = outcome.embedder_is_away();
+            if let Some(failure) = outcome.failures.first() {
+                tracing::warn!(
+                    texts = outcome.failures.len(),
+                    error = failure.error,
+                    "texts were not embedded; they are tried again later"
+                );
+            }
+            pending::fill(&self.store, &self.model, outcome.vectors).await?;
+            pending::fail(&self.store, &self.model, self.clock.now(), outcome.failures).await?;
+            if away {
+                break;
+            }
+        }
+        if worked {
+            self.measure().await?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    async fn measure(&self) -> Result<(), StoreError> {
+        let overview = pending::overview(&self.store).await?;
+        self.metrics.set_pending(&overview, self.clock.now());
+        Ok(())
+    }
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use audit_store::compatibility::ModelIdentity;
 use audit_store::writer::{Group, NewRecord, Receipt, write_groups};
 use audit_store::{StoreError, WriteStore};
 use embedding::EmbeddingCache;
@@ -16,6 +17,7 @@ use super::capacity::Reserved;
 use super::fullness::Fullness;
 use crate::config::WriterConfig;
 use crate::metrics::{Metrics, WriteResult};
+use crate::model_identity;
 
 /// First pause before a batch is tried again; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -41,7 +43,7 @@ pub(super) struct Waiting {
 
 pub(super) struct WriterTask {
     store: WriteStore,
-    model: String,
+    model: ModelIdentity,
     queue: Arc<Mutex<mpsc::Receiver<Job>>>,
     max_batch: usize,
     retry_for: Duration,
@@ -64,7 +66,7 @@ impl WriterTask {
         for _ in 0..config.tasks.max(1) {
             let task = Self {
                 store: store.clone(),
-                model: vectors.embedder().model().name.clone(),
+                model: model_identity(vectors.embedder()),
                 queue: Arc::clone(&queue),
                 max_batch: config.max_batch.max(1),
                 retry_for: config.retry_for,
@@ -187,7 +189,9 @@ impl WriterTask {
                     StoreError::Unavailable(_) | StoreError::Contention(_) | StoreError::Timeout(_) => {
                         WriteResult::Unavailable
                     }
-                    StoreError::Inconsistent(_) | StoreError::Driver(_) => WriteResult::Failed,
+                    StoreError::OtherModel(_) | StoreError::Inconsistent(_) | StoreError::Driver(_) => {
+                        WriteResult::Failed
+                    }
                 };
                 kinds.for_each(|kind| self.metrics.count_write(kind, label));
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use data_storage::{Config, Ingest, Metrics, State, Writers, router, vectors};
 use embedding::Embedder;
+use prometheus_client::registry::Registry;
 use serde_json::Value;
 use service_kit::Clock;
 use service_kit::auth::{Authenticator, VerdictKeys};
@@ -18,6 +19,7 @@ pub(crate) struct App {
     pub(crate) router: Router,
     pub(crate) clock: Clock,
     pub(crate) store: audit_store::WriteStore,
+    registry: Registry,
     database: Arc<Database>,
     _writers: Writers,
 }
@@ -56,6 +58,7 @@ impl App {
             request_ids: RequestIds::seeded(1),
             metrics: HttpMetrics::register(&mut registry),
         };
+        let clock = Clock::manual(Database::now());
         let authenticator = Authenticator::from_config(&config.auth, VerdictKeys::seeded(1))
             .await
             .unwrap();
@@ -65,12 +68,13 @@ impl App {
             config.embedding.budget,
             config.embedding.backfill_interval,
             config.writer,
+            clock.clone(),
             metrics.clone(),
         );
-        let clock = Clock::manual(Database::now());
         let state = State::new(ingest, clock.clone(), &config, metrics);
         Self {
             router: router(state, authenticator, boundary),
+            registry,
             clock,
             store,
             database,
@@ -88,6 +92,14 @@ impl App {
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
         request::get(&self.router, path).await
+    }
+
+    /// The value of a metric without labels, by its whole name.
+    pub(crate) fn metric(&self, name: &str) -> Option<i64> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
     }
 
     /// One number from the database.

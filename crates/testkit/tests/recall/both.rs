@@ -30,7 +30,7 @@ pub(crate) struct Both {
     pub(crate) clock: Clock,
     pub(crate) store: audit_store::WriteStore,
     pub(crate) reader: audit_store::Reader,
-    database: Database,
+    pub(crate) database: Database,
     _writers: Writers,
 }
 
@@ -69,6 +69,7 @@ impl Both {
             config.embedding.budget,
             config.embedding.backfill_interval,
             config.writer,
+            clock.clone(),
             own.clone(),
         );
         let state = data_storage::State::new(ingest, clock.clone(), &config, own);

@@ -11,4 +11,5 @@ mod fields;
 mod filters;
 mod meaning;
 mod paging;
+mod reembed;
 mod refusals;

@@ -139,7 +139,7 @@ async fn among_many_texts_a_filter_still_returns_all_that_pass() {
     vector[0] = 1.0;
     let search = audit_store::reader::Search {
         vector,
-        model: "hashed".to_owned(),
+        model: both.reader.model().await.expect("a model"),
         filter: audit_store::reader::IncidentFilter {
             namespace: Some("rare".to_owned()),
             ..Default::default()

@@ -1,0 +1,74 @@
+//! Embedding what was claimed: the work that the backfill and a re-embedding have in common.
+
+use std::time::Duration;
+
+use audit_store::pending::{Failure, FailureKind, PendingText};
+use embedding::{EmbedError, EmbeddingCache};
+use futures::{StreamExt, stream};
+use tokio::time::{Instant, timeout_at};
+
+/// Texts claimed at once.
+pub(crate) const CLAIM: i64 = 32;
+/// How long a claim lasts.
+pub(crate) const LEASE: Duration = Duration::from_secs(60);
+/// How long its texts may take, so that the outcome is stored before the lease ends.
+const DEADLINE: Duration = Duration::from_secs(45);
+/// Texts at the model at once: enough for one batch, and few enough that a write does not queue behind many.
+const AT_ONCE: usize = 8;
+
+/// What became of claimed texts.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Ids and vectors.
+    pub(crate) vectors: Vec<(i64, Vec<f32>)>,
+    pub(crate) failures: Vec<Failure>,
+}
+
+impl Outcome {
+    /// Whether nothing at all came of it, for reasons that pass: then the next texts would fare no better.
+    pub(crate) fn embedder_is_away(&self) -> bool {
+        self.vectors.is_empty()
+            && self
+                .failures
+                .iter()
+                .all(|failure| failure.kind == FailureKind::Passing)
+    }
+}
+
+/// Embeds claimed texts, several at once. A text that fails takes no other with it.
+pub(crate) async fn embed(cache: &EmbeddingCache, texts: Vec<PendingText>) -> Outcome {
+    let deadline = Instant::now() + DEADLINE;
+    let mut results = stream::iter(texts)
+        .map(|text| async move {
+            // Through the cache: a vector that was too late for its write is often there by now.
+            let result = timeout_at(deadline, cache.get_or_embed(&text.text)).await;
+            (text, result)
+        })
+        .buffer_unordered(AT_ONCE);
+    let mut outcome = Outcome::default();
+    while let Some((text, result)) = results.next().await {
+        let (kind, error) = match result {
+            Ok(Ok(vector)) => {
+                outcome.vectors.push((text.id, vector.to_vec()));
+                continue;
+            }
+            Ok(Err(error)) => (kind(&error), error.to_string()),
+            Err(_elapsed) => (
+                FailureKind::Passing,
+                format!("no vector within {} s", DEADLINE.as_secs()),
+            ),
+        };
+        tracing::debug!(text_id = text.id, error, ?kind, "a text was not embedded");
+        outcome.failures.push(Failure { text, kind, error });
+    }
+    outcome
+}
+
+/// What an error says about the text.
+fn kind(error: &EmbedError) -> FailureKind {
+    if error.is_permanent() {
+        FailureKind::Suspicious
+    } else {
+        FailureKind::Passing
+    }
+}
