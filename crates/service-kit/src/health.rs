@@ -10,11 +10,11 @@
 //! check:
 //!
 //! ```
-//! # use service_kit::{health::Health, server::{Server, ServerConfig}, shutdown::Shutdown};
+//! # use service_kit::{auth::Authenticator, health::Health, server::{Server, ServerConfig}, shutdown::Shutdown};
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let shutdown = Shutdown::new();
-//! let mut server = Server::bind(ServerConfig::ephemeral()).await?;
+//! let mut server = Server::bind(ServerConfig::ephemeral(), &Authenticator::disabled()).await?;
 //! let (health, starting) = Health::starting(shutdown.clone());
 //! server.serve_probes(&health.router());
 //! // Connect to the database, however long that takes.

@@ -12,6 +12,7 @@ use std::{
 use axum::{Router, routing::get};
 use serde_json::{Value, json};
 use service_kit::{
+    auth::Authenticator,
     health::{CheckFailure, Health},
     server::{Ended, Server, ServerConfig},
     shutdown::Shutdown,
@@ -54,7 +55,7 @@ async fn probes_are_served_from_the_moment_the_ports_are_taken() {
     // Long enough to look at what a probe says meanwhile; the test does not wait for its end.
     config.readiness_delay = Duration::from_secs(600);
     let shutdown = Shutdown::new();
-    let mut server = Server::bind(config).await.unwrap();
+    let mut server = Server::bind(config, &Authenticator::disabled()).await.unwrap();
     let (health, starting) = Health::starting(shutdown.clone());
     server.serve_probes(&health.router());
     let ports = [server.api_address(), server.metrics_address()];
@@ -115,7 +116,9 @@ async fn probes_are_served_from_the_moment_the_ports_are_taken() {
 #[tokio::test]
 async fn a_shutdown_during_the_start_is_told() {
     let shutdown = Shutdown::new();
-    let mut server = Server::bind(ServerConfig::ephemeral()).await.unwrap();
+    let mut server = Server::bind(ServerConfig::ephemeral(), &Authenticator::disabled())
+        .await
+        .unwrap();
     let (health, _starting) = Health::starting(shutdown.clone());
     server.serve_probes(&health.router());
     shutdown.begin();
@@ -130,7 +133,9 @@ async fn a_shutdown_during_the_start_is_told() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_probe_fails_while_the_service_takes_over() {
     let shutdown = Shutdown::new();
-    let mut server = Server::bind(ServerConfig::ephemeral()).await.unwrap();
+    let mut server = Server::bind(ServerConfig::ephemeral(), &Authenticator::disabled())
+        .await
+        .unwrap();
     let (health, starting) = Health::starting(shutdown.clone());
     server.serve_probes(&health.router());
     let port = server.api_address();
@@ -169,7 +174,9 @@ async fn no_probe_fails_while_the_service_takes_over() {
 #[tokio::test]
 async fn an_answer_in_progress_survives_the_take_over() {
     let shutdown = Shutdown::new();
-    let mut server = Server::bind(ServerConfig::ephemeral()).await.unwrap();
+    let mut server = Server::bind(ServerConfig::ephemeral(), &Authenticator::disabled())
+        .await
+        .unwrap();
     let (health, starting) = Health::starting(shutdown.clone());
     server.serve_probes(&health.router());
     let (checking, mut checked) = tokio::sync::mpsc::unbounded_channel();
@@ -197,7 +204,9 @@ async fn an_answer_in_progress_survives_the_take_over() {
 
 #[tokio::test]
 async fn a_start_that_fails_closes_the_ports() {
-    let mut server = Server::bind(ServerConfig::ephemeral()).await.unwrap();
+    let mut server = Server::bind(ServerConfig::ephemeral(), &Authenticator::disabled())
+        .await
+        .unwrap();
     let (health, starting) = Health::starting(Shutdown::new());
     server.serve_probes(&health.router());
     let port = server.api_address();
