@@ -55,7 +55,7 @@ async fn a_group_with_a_poisoned_record_is_refused_as_a_whole_and_no_other() {
         group(["ai-3", "ai-4"], 7.0),
         group(["ai-5", "ai-6"], 0.5),
     ];
-    let results = write_groups(&store, &database.model().name, &groups).await;
+    let results = write_groups(&store, database.model(), &groups).await;
     let stored: Vec<Option<usize>> = results
         .iter()
         .map(|result| result.as_ref().ok().map(Vec::len))

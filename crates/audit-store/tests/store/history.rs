@@ -132,7 +132,7 @@ pub(crate) fn execution(head: Head, workflow: &str, target: &str, text: Option<u
 }
 
 pub(crate) async fn write(database: &Database, store: &WriteStore, records: &[NewRecord]) {
-    write_batch(store, &database.model().name, records).await.unwrap();
+    write_batch(store, database.model(), records).await.unwrap();
 }
 
 /// A database with partitions from January to July and a history:

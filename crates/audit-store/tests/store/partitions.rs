@@ -301,7 +301,7 @@ async fn ddl_under_a_write_load_and_a_long_reader_fails_no_write_and_gives_up_in
     let stop = Arc::new(AtomicBool::new(false));
     let load: Vec<_> = (0..2)
         .map(|writer| {
-            let (store, model, stop) = (store.clone(), database.model().name.clone(), Arc::clone(&stop));
+            let (store, model, stop) = (store.clone(), database.model().clone(), Arc::clone(&stop));
             tokio::spawn(async move {
                 let (mut written, mut slowest) = (0_u32, Duration::ZERO);
                 while !stop.load(Ordering::Relaxed) {

@@ -54,12 +54,15 @@ fn march() -> DroppedMonth {
 }
 
 /// The ids that a search by the vectors of all texts finds, and the ids of the list.
-async fn found(reader: &Reader, model: &str) -> (Vec<Vec<i64>>, Vec<i64>) {
+async fn found(
+    reader: &Reader,
+    model: &audit_store::compatibility::ModelIdentity,
+) -> (Vec<Vec<i64>>, Vec<i64>) {
     let mut hits = Vec::new();
     for byte in 1..=7 {
         let search = Search {
             vector: vector(byte),
-            model: model.to_owned(),
+            model: model.clone(),
             filter: IncidentFilter::default(),
             max_results: 10,
             min_similarity: 0.5,
@@ -87,7 +90,7 @@ async fn found(reader: &Reader, model: &str) -> (Vec<Vec<i64>>, Vec<i64>) {
 async fn a_dropped_month_goes_with_all_it_had_and_nothing_else_is_touched() {
     let (database, store) = three_months().await;
     let reader = database.reader().await;
-    let model = &database.model().name;
+    let model = database.model();
     let (hits, listed) = found(&reader, model).await;
     let [old, edge, new] = listed[..] else {
         panic!("{listed:?}")

@@ -187,7 +187,7 @@ pub(super) async fn write(store: &WriteStore, database: &Database) -> u64 {
     ];
     let mut events = 0;
     for batch in batches {
-        let receipts = write_batch(store, &database.model().name, &batch).await.unwrap();
+        let receipts = write_batch(store, database.model(), &batch).await.unwrap();
         events += receipts.iter().filter(|receipt| !receipt.replayed).count() as u64;
     }
     events

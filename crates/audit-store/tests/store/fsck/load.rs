@@ -12,7 +12,13 @@ use testkit::Database;
 use super::{findings, history, number, options, report, tamper};
 
 /// Writes batches of versions of a few instances until told to stop, and counts what was acknowledged.
-async fn write(store: &WriteStore, model: &str, writer: u64, stop: &AtomicBool, acknowledged: &AtomicU64) {
+async fn write(
+    store: &WriteStore,
+    model: &audit_store::compatibility::ModelIdentity,
+    writer: u64,
+    stop: &AtomicBool,
+    acknowledged: &AtomicU64,
+) {
     for round in 0.. {
         if stop.load(Ordering::Relaxed) {
             return;
@@ -45,7 +51,7 @@ async fn write(store: &WriteStore, model: &str, writer: u64, stop: &AtomicBool, 
 
 /// Runs something beside two writers, and answers how many events they have acknowledged.
 async fn beside_writers(database: &Database, what: impl AsyncFnOnce(&AtomicU64)) -> u64 {
-    let (store, model) = (database.store().await, database.model().name.clone());
+    let (store, model) = (database.store().await, database.model().clone());
     let (stop, acknowledged) = (AtomicBool::new(false), AtomicU64::new(0));
     let work = async {
         what(&acknowledged).await;
@@ -123,7 +129,7 @@ async fn until_somebody_waits_for(store: &WriteStore, table: &str, count: i64) {
 #[tokio::test]
 async fn a_rebuild_waits_for_a_writer_that_has_its_ids_and_has_not_committed() {
     let database = Database::new("fsck").await;
-    let (store, model) = (database.store().await, database.model().name.clone());
+    let (store, model) = (database.store().await, database.model().clone());
     history::write(&store, &database).await;
     // The writer is stopped between the ledger and the read model.
     let mut obstacle = store.pool().begin().await.unwrap();

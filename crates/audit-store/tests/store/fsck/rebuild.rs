@@ -20,7 +20,7 @@ async fn answers(reader: &Reader, database: &Database) -> String {
     let hits = reader
         .search(&Search {
             vector: (0..64).map(|index| if index < 2 { 0.7 } else { 0.0 }).collect(),
-            model: database.model().name.clone(),
+            model: database.model().clone(),
             filter: IncidentFilter::default(),
             max_results: 10,
             min_similarity: 0.1,

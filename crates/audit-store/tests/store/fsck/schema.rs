@@ -159,7 +159,7 @@ async fn months_without_partitions_are_warned_of() {
         ),
         None,
     );
-    audit_store::writer::write_batch(&store, &database.model().name, &[late])
+    audit_store::writer::write_batch(&store, database.model(), &[late])
         .await
         .unwrap();
     let options = Options {
