@@ -83,7 +83,7 @@ async fn store(
     })?;
     let key = key.of(
         kind.as_str(),
-        &Value::Object(body),
+        Value::Object(body),
         &caller.username,
         now,
         state.keys_kept_for,

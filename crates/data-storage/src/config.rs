@@ -11,8 +11,11 @@ use serde::Deserialize;
 use service_kit::auth::AuthConfig;
 use service_kit::boundary::RequestsConfig;
 use service_kit::config::{ConfigError, Loader, Secret, duration};
+use service_kit::rate_limit::RateLimitConfig;
 use service_kit::server::ServerConfig;
-use service_kit::telemetry::LogConfig;
+use service_kit::telemetry::{LogConfig, TracesConfig};
+
+use crate::StartError;
 
 /// The commented default configuration.
 pub const DEFAULTS: &str = include_str!("../../../config/data-storage.toml");
@@ -27,8 +30,10 @@ pub const DEFAULTS: &str = include_str!("../../../config/data-storage.toml");
 pub struct Config {
     pub server: ServerConfig,
     pub auth: AuthConfig,
+    pub rate_limit: RateLimitConfig,
     pub requests: RequestsConfig,
     pub log: LogConfig,
+    pub traces: TracesConfig,
     pub database: DatabaseConfig,
     pub partitions: PartitionsConfig,
     pub retention: RetentionConfig,
@@ -194,6 +199,17 @@ impl Config {
     #[must_use]
     pub fn partition_window(&self) -> PartitionWindow {
         self.retention.limit(self.partitions.window())
+    }
+
+    /// Refuses batches that the rate limit would always refuse.
+    pub(crate) fn require_batches_within_limits(&self) -> Result<(), StartError> {
+        let granted = self.rate_limit.burst.min(self.rate_limit.caller_burst).get();
+        let records = self.batches.max_records;
+        if u32::try_from(records).is_ok_and(|records| records <= granted) {
+            Ok(())
+        } else {
+            Err(StartError::BatchesBeyondLimits { records, granted })
+        }
     }
 
     /// The defaults, a file over them, and environment variables `DATA_STORAGE__SECTION__KEY` over both.

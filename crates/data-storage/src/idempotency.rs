@@ -10,10 +10,13 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, Utc};
+use redaction::Findings;
 use serde_json::Value;
 use service_kit::problem::ProblemKind;
 use service_kit::{Problem, Violation};
 use sha2::{Digest, Sha256};
+
+use crate::ingest;
 
 /// Most characters of a key.
 const MAX_CHARS: usize = 255;
@@ -69,16 +72,18 @@ impl RequestKey {
         Ok(Self(Some(key.to_owned())))
     }
 
-    /// The key with the request that it stands for. `request` says which endpoint and mode, `body` is the body without
-    /// its secrets: a hash of a secret would let it be guessed.
+    /// The key with the request that it stands for; `request` says which endpoint and mode. Secrets of the body are not
+    /// hashed: a hash of one would let it be guessed.
     pub(crate) fn of(
         self,
         request: &str,
-        body: &Value,
+        mut body: Value,
         caller: &str,
         now: DateTime<Utc>,
         kept_for: Duration,
     ) -> Option<IdempotencyKey> {
+        let key = self.0?;
+        redact(&mut body);
         let mut hash = Sha256::new();
         hash.update(request);
         hash.update([0]);
@@ -86,11 +91,28 @@ impl RequestKey {
         hash.update(body.to_string());
         Some(IdempotencyKey {
             caller: caller.to_owned(),
-            key: self.0?,
+            key,
             request_sha256: hash.finalize().into(),
             given_at: now,
             expires_at: now + kept_for,
         })
+    }
+}
+
+/// Takes the secrets out of a record, or out of each of a batch's.
+fn redact(body: &mut Value) {
+    // They are counted where the records are stored.
+    let mut uncounted = Findings::new();
+    match body {
+        Value::Object(fields) => ingest::redact::redact(fields, &mut uncounted),
+        Value::Array(entries) => {
+            for entry in entries {
+                if let Some(Value::Object(record)) = entry.get_mut("record") {
+                    ingest::redact::redact(record, &mut uncounted);
+                }
+            }
+        }
+        _ => {}
     }
 }
 

@@ -1,10 +1,11 @@
-//! The write path behind the handlers: make room, embed within the budget, hand over to a writer task, await the commit.
+//! The write path behind the handlers: redact, make room, embed within the budget, hand over to a writer task, await the commit.
 //!
 //! No request owns a transaction. A client that hangs up drops only its wait for the answer; the record goes its way.
 
 mod backfill;
 mod capacity;
 mod fullness;
+pub(crate) mod redact;
 mod text;
 mod writer_task;
 
@@ -17,13 +18,15 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use embedding::{EmbeddingCache, text_sha256};
 use futures::future::join_all;
+use redaction::Findings;
 use service_kit::problem::ProblemKind;
 use service_kit::{Clock, Problem, Violation};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tracing::{Instrument, Span};
 
-use crate::config::WriterConfig;
+use crate::config::Config;
 use crate::idempotency::KEY_REUSED;
 use crate::metrics::{Metrics, WriteResult};
 use backfill::Backfill;
@@ -79,17 +82,17 @@ impl Ingest {
     pub fn start(
         store: WriteStore,
         vectors: EmbeddingCache,
-        budget: Duration,
-        backfill_interval: Duration,
-        config: WriterConfig,
+        config: &Config,
         clock: Clock,
         metrics: Metrics,
     ) -> (Self, Writers) {
-        let capacity = Capacity::new(config.queue, config.queue_bytes, metrics.queue_depth.clone());
+        let (writer, budget) = (config.writer, config.embedding.budget);
+        let backfill_interval = config.embedding.backfill_interval;
+        let capacity = Capacity::new(writer.queue, writer.queue_bytes, metrics.queue_depth.clone());
         // Each job has room of at least one record, so the channel is never the narrower of the two.
-        let (queue, receiver) = mpsc::channel(config.queue.max(1));
+        let (queue, receiver) = mpsc::channel(writer.queue.max(1));
         let fullness = Fullness::default();
-        let tasks = WriterTask::spawn_all(&store, &vectors, receiver, config, &metrics, &fullness);
+        let tasks = WriterTask::spawn_all(&store, &vectors, receiver, writer, &metrics, &fullness);
         let backfill = Backfill::new(store, vectors.clone(), clock, metrics.clone());
         let backfill = tokio::spawn(backfill.run(backfill_interval));
         (
@@ -118,11 +121,13 @@ impl Ingest {
             key,
         } = submission;
         let kinds: Vec<RecordKind> = records.iter().map(Record::kind).collect();
+        let mut findings = Findings::new();
         let mut records = records
             .into_iter()
-            .map(|record| NewRecord::new(record, actor.clone(), received_at))
+            .map(|record| redact::prepare(record, actor.clone(), received_at, &mut findings))
             .collect::<Result<Vec<_>, _>>()
             .map_err(Problem::internal)?;
+        self.metrics.count_redactions(&findings);
         let bytes = records.iter().map(NewRecord::size).sum();
         let Some(reserved) = self.capacity.reserve(records.len(), bytes) else {
             self.count(&kinds, WriteResult::QueueFull);
@@ -131,7 +136,10 @@ impl Ingest {
                 QUEUE_FULL_RETRY_AFTER,
             ));
         };
-        let texts = join_all(records.iter().map(|record| self.text(record.record()))).await;
+        let embed = tracing::info_span!("embed", texts = records.len());
+        let texts = join_all(records.iter().map(|record| self.text(record.record())))
+            .instrument(embed)
+            .await;
         for (record, text) in records.iter_mut().zip(texts) {
             record.text = text;
         }
@@ -139,7 +147,12 @@ impl Ingest {
         let job = Job {
             group: Group { records, key },
             queued: Instant::now(),
-            waiting: Waiting { reply, reserved },
+            queue_span: tracing::info_span!("queue"),
+            waiting: Waiting {
+                reply,
+                reserved,
+                request_span: Span::current(),
+            },
         };
         match self.queue.try_send(job) {
             Ok(()) => {}

@@ -21,13 +21,13 @@ use std::time::{Duration, Instant};
 use audit_store::compatibility::{Incompatible, ModelIdentity};
 use audit_store::{InvalidSchemaName, StoreError, WriteStore, ensure_partitions, pending};
 use embedding::{Embedder, EmbeddingCache};
-use service_kit::Clock;
+use service_kit::Host;
 use service_kit::auth::{AuthError, Authenticator, VerdictKeys};
 use service_kit::boundary::{Boundary, RequestIds};
-use service_kit::health::{CheckFailure, Health};
-use service_kit::metrics::{BuildInfo, HttpMetrics, Registry, register_build_info};
+use service_kit::health::{CheckFailure, Health, HealthBuilder, Starting};
+use service_kit::metrics::{HttpMetrics, register_build_info};
+use service_kit::rate_limit::{RateLimiter, SteadyClock};
 use service_kit::server::{Ended, ListenError, Server};
-use service_kit::shutdown::Shutdown;
 
 pub use config::{
     BatchesConfig, Config, DEFAULTS, DatabaseConfig, EmbeddingConfig, IdempotencyConfig, PartitionsConfig,
@@ -37,7 +37,7 @@ pub use ingest::{Ingest, Submission, Writers};
 pub use maintenance::Maintenance;
 pub use metrics::Metrics;
 pub use reembed::{Progress, ReembedOptions, Report, reembed};
-pub use router::router;
+pub use router::{Guards, router};
 pub use state::State;
 
 /// How long the database may take to tell whether a text is embedded already.
@@ -49,6 +49,16 @@ pub enum StartError {
     /// A port cannot be taken.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// A batch may be larger than what the rate limit ever grants at once.
+    #[error(
+        "batches.max_records is {records}, but rate_limit.burst and rate_limit.caller_burst never grant more than {granted} at once: raise them or lower it"
+    )]
+    BatchesBeyondLimits {
+        /// Records of the largest batch.
+        records: usize,
+        /// Records granted at once.
+        granted: u32,
+    },
     /// Callers cannot be identified as configured.
     #[error(transparent)]
     Auth(#[from] AuthError),
@@ -74,28 +84,27 @@ impl From<StoreError> for StartError {
 /// A service that holds its ports and its database, ready to serve.
 pub struct DataStorage {
     server: Server,
+    health: Health,
+    starting: Starting,
     authenticator: Authenticator,
     config: Config,
     store: WriteStore,
     embedder: Embedder,
-    clock: Clock,
-    build: BuildInfo,
+    host: Host,
 }
 
 impl DataStorage {
-    /// Takes the ports, then the database, in the order in which a mistake is noticed soonest. `build` is what
-    /// the metric `build_info` tells.
+    /// Takes the ports, then the database, in the order in which a mistake is noticed soonest. The probes answer while
+    /// it waits for the database.
     ///
     /// # Errors
     /// [`StartError`], saying what to do.
-    pub async fn bind(
-        config: Config,
-        embedder: Embedder,
-        clock: Clock,
-        build: BuildInfo,
-    ) -> Result<Self, StartError> {
+    pub async fn bind(config: Config, embedder: Embedder, host: Host) -> Result<Self, StartError> {
+        config.require_batches_within_limits()?;
         let authenticator = Authenticator::from_config(&config.auth, VerdictKeys::from_os()).await?;
-        let server = Server::bind(config.server.clone(), &authenticator).await?;
+        let mut server = Server::bind(config.server.clone(), &authenticator).await?;
+        let (health, starting) = Health::starting(host.shutdown.clone());
+        server.serve_probes(&health.router());
         if config.database.url.expose().is_empty() {
             return Err(StartError::NoDatabase);
         }
@@ -105,16 +114,18 @@ impl DataStorage {
         // Before the first record, so that none of the current month goes to DEFAULT.
         let window = config.partition_window();
         store
-            .bounded(ensure_partitions(&store, clock.now(), window))
+            .bounded(ensure_partitions(&store, host.clock.now(), window))
             .await?;
+        redaction::prepare();
         Ok(Self {
             server,
+            health,
+            starting,
             authenticator,
             config,
             store,
             embedder,
-            clock,
-            build,
+            host,
         })
     }
 
@@ -131,18 +142,26 @@ impl DataStorage {
     }
 
     /// Serves until shutdown, then answers what is queued and closes the database.
-    pub async fn serve(self, shutdown: Shutdown) -> Ended {
+    pub async fn serve(self) -> Ended {
         let Self {
             server,
+            health,
+            starting,
             authenticator,
             config,
             store,
             embedder,
+            host,
+        } = self;
+        let Host {
             clock,
             build,
-        } = self;
+            traces,
+            shutdown,
+        } = host;
         let mut registry = service_kit::metrics::registry("datastorage");
         register_build_info(&mut registry, &build);
+        traces.register(&mut registry);
         authenticator.register_metrics(&mut registry);
         let metrics = Metrics::register(&mut registry);
         let boundary = Boundary {
@@ -150,16 +169,15 @@ impl DataStorage {
             request_ids: RequestIds::from_os(),
             metrics: HttpMetrics::register(&mut registry),
         };
+        let guards = Guards {
+            authenticator,
+            limiter: RateLimiter::new(config.rate_limit, SteadyClock::system(), &mut registry),
+        };
         let model = model_identity(&embedder);
-        let (ingest, writers) = Ingest::start(
-            store.clone(),
-            vectors(&store, embedder, &config.embedding),
-            config.embedding.budget,
-            config.embedding.backfill_interval,
-            config.writer,
-            clock.clone(),
-            metrics.clone(),
-        );
+        let vectors = vectors(&store, embedder, &config.embedding);
+        metrics::register_collectors(&mut registry, &store, &vectors);
+        let (ingest, writers) =
+            Ingest::start(store.clone(), vectors, &config, clock.clone(), metrics.clone());
         let maintenance = Maintenance::new(
             store.clone(),
             clock.clone(),
@@ -168,12 +186,12 @@ impl DataStorage {
             metrics.clone(),
         );
         let maintenance = tokio::spawn(maintenance.run());
-        let probes = probes(&store, model, &ingest, shutdown.clone());
+        starting.started(checks(&store, model, &ingest));
+        let probes = health.router();
         let state = State::new(ingest, clock, &config, metrics);
-        let api = router(state, authenticator, boundary).merge(probes.clone());
-        let ended = server
-            .serve(api, with_metrics(registry).merge(probes), shutdown.clone())
-            .await;
+        let api = router(state, guards, boundary).merge(probes.clone());
+        let metrics = service_kit::metrics::router(Arc::new(registry)).merge(probes);
+        let ended = server.serve(api, metrics, shutdown.clone()).await;
         maintenance.abort();
         // The router is gone, and with it the last sender of the queue: the writers end when the queue is empty.
         let flushed = async {
@@ -192,14 +210,10 @@ impl DataStorage {
     }
 }
 
-fn with_metrics(registry: Registry) -> axum::Router {
-    service_kit::metrics::router(Arc::new(registry))
-}
-
-/// The probes. A database that has moved to another model is no reason to send records elsewhere: they are stored, and
+/// What readiness depends on. A database that has moved to another model is no reason to send records elsewhere: they are stored, and
 /// their vectors follow.
 #[must_use]
-pub fn probes(store: &WriteStore, model: ModelIdentity, ingest: &Ingest, shutdown: Shutdown) -> axum::Router {
+pub fn checks(store: &WriteStore, model: ModelIdentity, ingest: &Ingest) -> HealthBuilder {
     let (store, moved) = (store.clone(), store.clone());
     let obstacle = ingest.obstacle();
     Health::builder()
@@ -229,8 +243,6 @@ pub fn probes(store: &WriteStore, model: ModelIdentity, ingest: &Ingest, shutdow
                 }
             }
         })
-        .build(shutdown)
-        .router()
 }
 
 /// The cache of vectors, with the database behind it: a text that is embedded there is not embedded again.

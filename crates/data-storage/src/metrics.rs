@@ -1,18 +1,22 @@
 //! The metrics of Data Storage beside those of every HTTP service, all declared here. Names carry the prefix
 //! `datastorage_`.
 
+use std::fmt;
 use std::time::Duration;
 
-use audit_store::PartitionStatus;
 use audit_store::pending::Overview;
 use audit_store::record::RecordKind;
+use audit_store::{PartitionStatus, WriteStore};
 use chrono::{DateTime, Utc};
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
+use embedding::EmbeddingCache;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use redaction::Findings;
 use service_kit::Violation;
 
 /// Upper bounds, in seconds, of what a write waits for.
@@ -94,6 +98,7 @@ impl WriteResult {
 pub struct Metrics {
     writes: Family<WriteLabels, Counter>,
     violations: Family<RuleLabels, Counter>,
+    redactions: Family<RuleLabels, Counter>,
     commit_duration: Histogram,
     queue_wait: Histogram,
     batch_size: Histogram,
@@ -111,12 +116,75 @@ pub struct Metrics {
     maintenance_failures: Family<TaskLabels, Counter>,
 }
 
+/// What is counted elsewhere and read when somebody looks: connections to the database, the cache of vectors.
+#[derive(Debug)]
+struct Elsewhere {
+    store: WriteStore,
+    vectors: EmbeddingCache,
+}
+
+/// Puts what is counted elsewhere into a registry.
+pub(crate) fn register_collectors(registry: &mut Registry, store: &WriteStore, vectors: &EmbeddingCache) {
+    registry.register_collector(Box::new(Elsewhere {
+        store: store.clone(),
+        vectors: vectors.clone(),
+    }));
+}
+
+impl Collector for Elsewhere {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let pool = self.store.pool();
+        // A collector ends its help texts itself; the registry does it for the other metrics.
+        let gauges = [
+            (
+                "database_connections",
+                "Connections to the database that are open.",
+                i64::from(pool.size()),
+            ),
+            (
+                "database_connections_idle",
+                "Connections to the database that are open and not in use.",
+                i64::try_from(pool.num_idle()).unwrap_or(i64::MAX),
+            ),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let stats = self.vectors.stats();
+        let counters = [
+            ("embedding_cache_hits", "Vectors found in memory.", stats.hits),
+            (
+                "embedding_cache_misses",
+                "Vectors not found in memory.",
+                stats.misses,
+            ),
+            (
+                "embedding_cache_found",
+                "Vectors not found in memory, but in the database.",
+                stats.found,
+            ),
+            (
+                "embedding_cache_embedded",
+                "Vectors not found anywhere, and computed.",
+                stats.embedded,
+            ),
+        ];
+        for (name, help, value) in counters {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        Ok(())
+    }
+}
+
 impl Metrics {
     /// Creates the metrics in a registry.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             writes: Family::default(),
             violations: Family::default(),
+            redactions: Family::default(),
             commit_duration: Histogram::new(SECONDS),
             queue_wait: Histogram::new(SECONDS),
             batch_size: Histogram::new(RECORDS),
@@ -142,6 +210,11 @@ impl Metrics {
             "validation_failures",
             "Violations of records by rule",
             metrics.violations.clone(),
+        );
+        registry.register(
+            "redactions",
+            "Secrets taken out of records by rule",
+            metrics.redactions.clone(),
         );
         registry.register_with_unit(
             "commit_duration",
@@ -274,6 +347,14 @@ impl Metrics {
             self.violations
                 .get_or_create(&RuleLabels { rule: violation.code })
                 .inc();
+        }
+    }
+
+    pub(crate) fn count_redactions(&self, findings: &Findings) {
+        for (rule, count) in findings.by_rule() {
+            self.redactions
+                .get_or_create(&RuleLabels { rule })
+                .inc_by(u64::try_from(count).unwrap_or(u64::MAX));
         }
     }
 

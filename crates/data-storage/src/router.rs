@@ -5,6 +5,7 @@ use axum::{Extension, Router};
 use service_kit::auth::{Access, Authenticator, require};
 use service_kit::boundary::{Boundary, stack};
 use service_kit::extract::BodyLimits;
+use service_kit::rate_limit::{RateLimiter, limit};
 use service_kit::router::fallbacks;
 
 use crate::audit;
@@ -17,8 +18,17 @@ const RECORD: Access = Access {
     resource: "auditrecords",
 };
 
-/// The API, wrapped in what happens around every request.
-pub fn router(state: State, authenticator: Authenticator, boundary: Boundary) -> Router {
+/// What stands before the routes.
+#[derive(Clone)]
+pub struct Guards {
+    /// Tells who a caller is.
+    pub authenticator: Authenticator,
+    /// Tells how much may be asked for.
+    pub limiter: RateLimiter,
+}
+
+/// The API, wrapped in what happens around every request: who is it, may they, is it too much.
+pub fn router(state: State, guards: Guards, boundary: Boundary) -> Router {
     let batch_limits = BodyLimits {
         max_bytes: state.batches.body_max_bytes,
         read_timeout: boundary.limits.body_read_timeout,
@@ -32,6 +42,7 @@ pub fn router(state: State, authenticator: Authenticator, boundary: Boundary) ->
             "/api/v1/audit/batch",
             post(audit::batch::post).layer(Extension(batch_limits)),
         );
-    let guarded = require(fallbacks(routes).with_state(state), authenticator, RECORD);
+    let limited = limit(fallbacks(routes), guards.limiter).with_state(state);
+    let guarded = require(limited, guards.authenticator, RECORD);
     stack(guarded, boundary)
 }

@@ -12,10 +12,10 @@ use anyhow::Context;
 use audit_store::migrate::migrate;
 use context_api::ContextApi;
 use data_storage::DataStorage;
-use service_kit::Clock;
 use service_kit::config::Secret;
 use service_kit::shutdown::Shutdown;
-use service_kit::telemetry::{self, LogFormat, LogLevel, Process, TracesConfig};
+use service_kit::telemetry::{self, LogFormat, LogLevel, Process};
+use service_kit::{Clock, Host};
 
 use crate::model;
 use database::Database;
@@ -61,7 +61,7 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let clock = Clock::system();
     let (mut write, mut read) = configs(&options)?;
-    let _telemetry = telemetry::init(
+    let telemetry = telemetry::init(
         &Process {
             name: "kubernaut",
             version: env!("CARGO_PKG_VERSION"),
@@ -75,7 +75,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             ],
         },
         &write.log,
-        &TracesConfig::off(),
+        &write.traces,
     )?;
     let shutdown = Shutdown::on_signals()?;
 
@@ -115,7 +115,13 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             .await
             .with_context(|| database.unusable())?;
         read.database.url = Secret::new(database.reader_url()?);
-        let storage = DataStorage::bind(write, embedder.clone(), clock.clone(), crate::build::info())
+        let host = Host {
+            clock: clock.clone(),
+            build: crate::build::info(),
+            traces: telemetry.metrics(),
+            shutdown: shutdown.clone(),
+        };
+        let storage = DataStorage::bind(write, embedder.clone(), host)
             .await
             .map_err(storage_refused)?;
         let context = ContextApi::bind(read, embedder, clock.clone(), crate::build::info())
@@ -232,7 +238,7 @@ async fn serve(
         data_storage_metrics: storage.metrics_address(),
         context_api_metrics: context.metrics_address(),
     };
-    let storage = tokio::spawn(storage.serve(shutdown.clone()));
+    let storage = tokio::spawn(storage.serve());
     let context = tokio::spawn(context.serve(shutdown.clone()));
     greeting::services(&addresses, &database.describe());
     let work = async {

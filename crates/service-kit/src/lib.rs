@@ -127,6 +127,7 @@ pub mod config;
 pub mod crypto;
 pub mod extract;
 pub mod health;
+mod host;
 pub mod metrics;
 pub mod problem;
 pub mod rate_limit;
@@ -136,4 +137,5 @@ pub mod shutdown;
 pub mod telemetry;
 
 pub use clock::Clock;
+pub use host::Host;
 pub use problem::{Problem, ProblemKind, Violation};

@@ -4,6 +4,7 @@ mod answer;
 mod body;
 
 use audit_store::record::{Record, RecordKind};
+use axum::Extension;
 use axum::extract::{RawQuery, State as Extract};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -12,6 +13,7 @@ use serde_json::Value;
 use service_kit::auth::Caller;
 use service_kit::extract::{BodyBytes, QueryParameters};
 use service_kit::problem::Location;
+use service_kit::rate_limit::Allowance;
 use service_kit::{Problem, Violation};
 
 use crate::idempotency::RequestKey;
@@ -25,6 +27,7 @@ use body::Entry;
 pub(crate) async fn post(
     Extract(state): Extract<State>,
     caller: Caller,
+    Extension(allowance): Extension<Allowance>,
     headers: HeaderMap,
     key: RequestKey,
     RawQuery(query): RawQuery,
@@ -34,6 +37,8 @@ pub(crate) async fn post(
     let atomic = parameters.boolean("atomic").unwrap_or(false);
     parameters.finish()?;
     let entries = body::entries(&headers, &bytes, state.batches.max_records)?;
+    // One of them was charged before the body was read.
+    allowance.charge(entries.len() - 1)?;
     let now = state.clock.now();
     let context = state.validation_context(now);
     let parsed: Vec<Result<Record, Problem>> = entries.iter().map(|entry| parse(entry, &context)).collect();
@@ -43,7 +48,7 @@ pub(crate) async fn post(
     let request = if atomic { "batch atomic" } else { "batch" };
     let key = key.of(
         request,
-        &body::content(entries),
+        body::content(entries),
         &caller.username,
         now,
         state.keys_kept_for,

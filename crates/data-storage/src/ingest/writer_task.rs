@@ -12,6 +12,7 @@ use audit_store::{StoreError, WriteStore};
 use embedding::EmbeddingCache;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
+use tracing::{Instrument, Span};
 
 use super::capacity::Reserved;
 use super::fullness::Fullness;
@@ -32,6 +33,8 @@ const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
 pub(super) struct Job {
     pub(super) group: Group,
     pub(super) queued: Instant,
+    /// Measures the wait: dropped when the job is taken.
+    pub(super) queue_span: Span,
     pub(super) waiting: Waiting,
 }
 
@@ -39,6 +42,8 @@ pub(super) struct Job {
 pub(super) struct Waiting {
     pub(super) reply: oneshot::Sender<Result<Vec<Receipt>, StoreError>>,
     pub(super) reserved: Reserved,
+    /// What the transaction is linked to.
+    pub(super) request_span: Span,
 }
 
 pub(super) struct WriterTask {
@@ -80,11 +85,12 @@ impl WriterTask {
 
     async fn run(self) {
         loop {
-            let jobs = self.take().await;
+            let mut jobs = self.take().await;
             if jobs.is_empty() {
                 return;
             }
-            for job in &jobs {
+            for job in &mut jobs {
+                job.queue_span = Span::none();
                 self.metrics.observe_queue_wait(job.queued.elapsed());
             }
             self.write(jobs).await;
@@ -145,8 +151,15 @@ impl WriterTask {
             .into_iter()
             .map(|job| (job.group, (job.queued, job.waiting)))
             .unzip();
-        let results = write_groups(&self.store, &self.model, &groups).await;
         let records = groups.iter().map(|group| group.records.len()).sum();
+        // It serves many requests, so it is the child of none.
+        let commit = tracing::info_span!(parent: None, "commit", records);
+        for (_, waiting) in &waiting {
+            commit.follows_from(&waiting.request_span);
+        }
+        let results = write_groups(&self.store, &self.model, &groups)
+            .instrument(commit)
+            .await;
         self.metrics.observe_commit(started.elapsed(), records);
         let mut again = Vec::new();
         for ((group, (queued, waiting)), result) in groups.into_iter().zip(waiting).zip(results) {
@@ -155,6 +168,7 @@ impl WriterTask {
                     again.push(Job {
                         group,
                         queued,
+                        queue_span: Span::none(),
                         waiting,
                     });
                 }
@@ -196,7 +210,7 @@ impl WriterTask {
                 kinds.for_each(|kind| self.metrics.count_write(kind, label));
             }
         }
-        let Waiting { reply, reserved } = waiting;
+        let Waiting { reply, reserved, .. } = waiting;
         drop(reserved);
         // The client may have hung up; the records are stored all the same.
         drop(reply.send(result));

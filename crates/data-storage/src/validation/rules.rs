@@ -35,6 +35,14 @@ fn string(value: &Value) -> Result<&str, Refused> {
         .ok_or_else(|| Refused::new("type", "must be a string"))
 }
 
+/// A name or an id as it is: it must not be rewritten, so a secret in it is refused.
+fn without_secret(text: &str) -> Result<String, Refused> {
+    if redaction::contains_secret(text) {
+        return Err(Refused::new("secret", "must not contain a secret"));
+    }
+    Ok(text.to_owned())
+}
+
 /// Free text of up to 10 KiB, stored as it is.
 pub(crate) fn text(value: &Value) -> Result<String, Refused> {
     let text = string(value)?;
@@ -97,7 +105,7 @@ pub(crate) fn identifier(value: &Value) -> Result<String, Refused> {
     if text.chars().any(char::is_control) {
         return Err(Refused::new("format", "must not contain control characters"));
     }
-    Ok(text.to_owned())
+    without_secret(text)
 }
 
 fn is_label(text: &str) -> bool {
@@ -112,7 +120,7 @@ fn is_label(text: &str) -> bool {
 pub(crate) fn object_name(value: &Value) -> Result<String, Refused> {
     let text = string(value)?;
     if text.len() <= MAX_NAME_CHARS && is_subdomain(text) {
-        return Ok(text.to_owned());
+        return without_secret(text);
     }
     Err(Refused::new(
         "format",
@@ -135,7 +143,7 @@ fn is_subdomain(text: &str) -> bool {
 pub(crate) fn namespace(value: &Value) -> Result<String, Refused> {
     let text = string(value)?;
     if is_label(text) {
-        return Ok(text.to_owned());
+        return without_secret(text);
     }
     Err(Refused::new(
         "format",
@@ -175,7 +183,7 @@ fn correlation_id(value: &Value) -> Result<String, Refused> {
     let text = string(value)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '-');
     if (1..=128).contains(&text.len()) && text.chars().all(allowed) {
-        return Ok(text.to_owned());
+        return without_secret(text);
     }
     Err(Refused::new(
         "format",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use data_storage::{Config, Ingest, Metrics, State, Writers, router, vectors};
+use data_storage::{Config, Guards, Ingest, Metrics, State, Writers, router, vectors};
 use embedding::Embedder;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
@@ -11,6 +11,7 @@ use service_kit::Clock;
 use service_kit::auth::{Authenticator, VerdictKeys};
 use service_kit::boundary::{Boundary, RequestIds, RequestsConfig};
 use service_kit::metrics::HttpMetrics;
+use service_kit::rate_limit::{RateLimiter, SteadyClock};
 use testkit::request::{Answer, post};
 use testkit::{Database, request};
 
@@ -18,6 +19,8 @@ use testkit::{Database, request};
 pub(crate) struct App {
     pub(crate) router: Router,
     pub(crate) clock: Clock,
+    /// The clock of the rate limits; it stands still.
+    pub(crate) steady: SteadyClock,
     pub(crate) store: audit_store::WriteStore,
     registry: Registry,
     database: Arc<Database>,
@@ -58,24 +61,28 @@ impl App {
             request_ids: RequestIds::seeded(1),
             metrics: HttpMetrics::register(&mut registry),
         };
-        let clock = Clock::manual(Database::now());
         let authenticator = Authenticator::from_config(&config.auth, VerdictKeys::seeded(1))
             .await
             .unwrap();
+        let steady = SteadyClock::manual();
+        let guards = Guards {
+            authenticator,
+            limiter: RateLimiter::new(config.rate_limit, steady.clone(), &mut registry),
+        };
+        let clock = Clock::manual(Database::now());
         let (ingest, writers) = Ingest::start(
             store.clone(),
             vectors(&store, embedder, &config.embedding),
-            config.embedding.budget,
-            config.embedding.backfill_interval,
-            config.writer,
+            &config,
             clock.clone(),
             metrics.clone(),
         );
         let state = State::new(ingest, clock.clone(), &config, metrics);
         Self {
-            router: router(state, authenticator, boundary),
+            router: router(state, guards, boundary),
             registry,
             clock,
+            steady,
             store,
             database,
             _writers: writers,

@@ -229,9 +229,7 @@ async fn two_replicas_share_the_late_texts_and_embed_none_twice() {
         Ingest::start(
             store.clone(),
             vectors(&store, embedder, &config.embedding),
-            config.embedding.budget,
-            config.embedding.backfill_interval,
-            config.writer,
+            &config,
             Clock::manual(Database::now()),
             Metrics::register(&mut Registry::default()),
         )

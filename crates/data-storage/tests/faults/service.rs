@@ -1,15 +1,17 @@
 //! The service under test: the one the binary runs, in this process.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use audit_store::WriteStore;
 use data_storage::{Config, DataStorage};
 use serde_json::Value;
-use service_kit::Clock;
 use service_kit::metrics::BuildInfo;
 use service_kit::server::{Ended, ServerConfig};
 use service_kit::shutdown::Shutdown;
+use service_kit::telemetry::TraceMetrics;
+use service_kit::{Clock, Host};
 use testkit::Database;
 use testkit::request::Answer;
 use testkit::wire::Wire;
@@ -37,20 +39,29 @@ impl Service {
         ];
         let mut config = Config::load(None, environment).unwrap();
         config.server = ServerConfig::ephemeral();
+        // Storms are meant to reach the queue.
+        config.rate_limit.per_second = NonZeroU32::MAX;
+        config.rate_limit.burst = NonZeroU32::MAX;
         change(&mut config);
         let build = BuildInfo {
             version: "0".to_owned(),
             revision: "test".to_owned(),
         };
         let clock = Clock::manual(Database::now());
-        let service = DataStorage::bind(config, Database::embedder(), clock, build)
+        let shutdown = Shutdown::new();
+        let host = Host {
+            clock,
+            build,
+            traces: TraceMetrics::default(),
+            shutdown: shutdown.clone(),
+        };
+        let service = DataStorage::bind(config, Database::embedder(), host)
             .await
             .unwrap();
-        let shutdown = Shutdown::new();
         Self {
             api: service.api_address(),
             metrics: service.metrics_address(),
-            task: tokio::spawn(service.serve(shutdown.clone())),
+            task: tokio::spawn(service.serve()),
             shutdown,
         }
     }

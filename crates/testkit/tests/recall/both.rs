@@ -10,6 +10,7 @@ use service_kit::Clock;
 use service_kit::auth::Authenticator;
 use service_kit::boundary::{Boundary, RequestIds, RequestsConfig};
 use service_kit::metrics::{BuildInfo, HttpMetrics, registry};
+use service_kit::rate_limit::{RateLimiter, SteadyClock};
 use testkit::Database;
 use testkit::request::{self, Answer};
 
@@ -66,14 +67,19 @@ impl Both {
         let (ingest, writers) = Ingest::start(
             store.clone(),
             vectors(&store, embedder.clone(), &config.embedding),
-            config.embedding.budget,
-            config.embedding.backfill_interval,
-            config.writer,
+            &config,
             clock.clone(),
             own.clone(),
         );
+        // However much a test stores: limits are tested elsewhere.
+        config.rate_limit.per_second = std::num::NonZeroU32::MAX;
+        config.rate_limit.burst = std::num::NonZeroU32::MAX;
+        let guards = data_storage::Guards {
+            authenticator: Authenticator::disabled(),
+            limiter: RateLimiter::new(config.rate_limit, SteadyClock::system(), &mut metrics),
+        };
         let state = data_storage::State::new(ingest, clock.clone(), &config, own);
-        let data_storage = router(state, Authenticator::disabled(), boundary);
+        let data_storage = router(state, guards, boundary);
 
         let reader = database.reader().await;
         reader

@@ -218,13 +218,12 @@ async fn a_database_moves_to_another_model_under_both_services() {
     // Services with the new model: the rest is embedded, and everything is found.
     let waiting = pending::overview(&both.store).await.expect("an overview").pending;
     assert!(waiting >= switched.pending + 1);
-    let config = Config::load(None, []).expect("the default configuration");
+    let mut config = Config::load(None, []).expect("the default configuration");
+    config.embedding.backfill_interval = Duration::from_millis(10);
     let (_ingest, _writers) = Ingest::start(
         both.store.clone(),
         vectors(&both.store, embedder.clone(), &config.embedding),
-        config.embedding.budget,
-        Duration::from_millis(10),
-        config.writer,
+        &config,
         both.clock.clone(),
         Metrics::register(&mut registry("new")),
     );

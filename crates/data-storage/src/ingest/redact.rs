@@ -1,0 +1,80 @@
+//! Records without their secrets.
+
+use std::borrow::Cow;
+
+use audit_store::record::Record;
+use audit_store::writer::NewRecord;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
+use redaction::{Findings, POLICY_VERSION, redact_bytes, redact_map};
+use serde_json::{Map, Value};
+
+/// The field whose base64 may hide a text.
+const ENCODED: &str = "originalPayload";
+
+/// The record as it may be stored: without secrets, its hash taken of what is left. What was taken out is counted.
+///
+/// # Errors
+/// `serde_json`'s error where a record has no JSON form; a validated one always has.
+pub(super) fn prepare(
+    record: Record,
+    actor: String,
+    received_at: DateTime<Utc>,
+    findings: &mut Findings,
+) -> Result<NewRecord, serde_json::Error> {
+    let kind = record.kind();
+    let (payload, _) = record.payload()?;
+    let before = findings.total();
+    let record = match payload {
+        Value::Object(mut fields) => {
+            redact(&mut fields, findings);
+            if findings.total() == before {
+                record
+            } else {
+                Record::from_payload(kind, Value::Object(fields))?
+            }
+        }
+        _ => record,
+    };
+    let mut new = NewRecord::new(record, actor, received_at)?;
+    new.redaction_policy = POLICY_VERSION;
+    Ok(new)
+}
+
+/// Takes the secrets out of the fields of a record, also out of those that are encoded.
+pub(crate) fn redact(fields: &mut Map<String, Value>, findings: &mut Findings) {
+    if let Some(Value::String(encoded)) = fields.get_mut(ENCODED)
+        && let Ok(bytes) = STANDARD.decode(encoded.as_bytes())
+        && let Cow::Owned(clean) = redact_bytes(&bytes, findings)
+    {
+        *encoded = STANDARD.encode(clean);
+    }
+    redact_map(fields, findings);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn redacted(fields: Value) -> Value {
+        let Value::Object(mut fields) = fields else {
+            panic!("an object")
+        };
+        redact(&mut fields, &mut Findings::new());
+        Value::Object(fields)
+    }
+
+    #[test]
+    fn a_secret_inside_base64_goes_and_the_rest_stays() {
+        let payload = |password: &str| STANDARD.encode(format!(r#"{{"alert":"x","password":"{password}"}}"#));
+        assert_eq!(
+            redacted(json!({ENCODED: payload("correct-horse")})),
+            json!({ENCODED: payload("***")})
+        );
+        let binary = STANDARD.encode([0xff, 0xfe, 0, 1]);
+        assert_eq!(redacted(json!({ENCODED: binary})), json!({ENCODED: binary}));
+    }
+}
