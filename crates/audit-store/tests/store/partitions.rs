@@ -289,6 +289,7 @@ async fn postgresql_does_not_read_the_default_partition_behind_a_fence() {
             .fetch_one(&mut *transaction)
             .await
             .unwrap();
+        transaction.rollback().await.unwrap();
         reads.push(after.parse::<i64>().unwrap() - before.parse::<i64>().unwrap());
     }
     assert_eq!(reads, [1, 0]);
