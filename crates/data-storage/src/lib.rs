@@ -178,7 +178,6 @@ fn with_metrics(registry: Registry) -> axum::Router {
 
 /// The probes. A database that has moved to another model is no reason to send records elsewhere: they are stored, and
 /// their vectors follow.
-#[must_use]
 pub fn probes(store: &WriteStore, model: ModelIdentity, ingest: &Ingest, shutdown: Shutdown) -> axum::Router {
     let (store, moved) = (store.clone(), store.clone());
     let writer_is_open = ingest.openness();

@@ -26,6 +26,7 @@ fn the_commands_are_listed() {
             "data-storage  Run Data Storage, the write service",
             "context-api   Run Context API, the read service",
             "migrate       Bring the database to the schema of this version, and grant the reader role",
+            "reembed       Move the database to the configured embedding model, while the services go on with the old one",
             "bootstrap     Fetch what `up` and the tests need, and start nothing",
             "-V, --version  Print version",
         ],
@@ -87,7 +88,7 @@ fn the_services_name_their_options() {
 }
 
 #[test]
-fn migrate_and_bootstrap_name_their_options() {
+fn migrate_reembed_and_bootstrap_name_their_options() {
     has_lines(
         &output(&["migrate", "--help"]),
         &[
@@ -95,6 +96,15 @@ fn migrate_and_bootstrap_name_their_options() {
             "--reader-role <READER_ROLE>",
             "Role to grant the context schema to; made if it does not exist [default: kubernaut_reader]",
             "--reader-password-file <READER_PASSWORD_FILE>",
+        ],
+    );
+    has_lines(
+        &output(&["reembed", "--help"]),
+        &[
+            "Configuration file of Data Storage, with the model to move to",
+            "--texts-per-second <TEXTS_PER_SECOND>",
+            "--status",
+            "--abort",
         ],
     );
     has_lines(
