@@ -12,6 +12,7 @@ mod load;
 mod model;
 mod other_postgres;
 mod process;
+mod reembed;
 mod refusals;
 mod stack;
 mod stop;
