@@ -58,6 +58,9 @@ pub enum ReembedError {
         "the table of texts has changed since the re-embedding began: end it with `kubernaut reembed --abort` and begin again"
     )]
     SchemaChanged,
+    /// The switch was asked for too early, or a migration added an index meanwhile.
+    #[error("an index of the table of texts is not built yet: run the command again")]
+    IndexesMissing,
     /// Something depends on the table of texts that cannot be made again.
     #[error("{0} depends on the table of texts and is no plain view: drop it, and make it again afterwards")]
     Dependent(String),

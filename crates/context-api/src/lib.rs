@@ -163,7 +163,6 @@ impl ContextApi {
 }
 
 /// The probes. A database that has moved to another model still answers everything but searches.
-#[must_use]
 pub fn probes(reader: &Reader, model: ModelIdentity, shutdown: Shutdown) -> Router {
     let (reader, moved) = (reader.clone(), reader.clone());
     Health::builder()

@@ -212,7 +212,6 @@ impl DataStorage {
 
 /// What readiness depends on. A database that has moved to another model is no reason to send records elsewhere: they are stored, and
 /// their vectors follow.
-#[must_use]
 pub fn checks(store: &WriteStore, model: ModelIdentity, ingest: &Ingest) -> HealthBuilder {
     let (store, moved) = (store.clone(), store.clone());
     let obstacle = ingest.obstacle();

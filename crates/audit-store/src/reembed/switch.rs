@@ -83,8 +83,13 @@ async fn once(
         return Err(ReembedError::Aborted);
     }
     blueprint::require_same_shape(&mut transaction, schemas).await?;
-    // Built by now; the definitions are gone with the old table.
-    blueprint::build_indexes(&mut transaction, schemas, true).await?;
+    // Never here: services would wait for it.
+    if !blueprint::missing_indexes(&mut transaction, schemas)
+        .await?
+        .is_empty()
+    {
+        return Err(ReembedError::IndexesMissing);
+    }
     run(
         &mut transaction,
         format!("LOCK TABLE {next}.incident_embeddings IN ACCESS EXCLUSIVE MODE"),

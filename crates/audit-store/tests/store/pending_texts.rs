@@ -187,6 +187,7 @@ async fn workers_that_share_the_texts_never_get_the_same_one() {
                 return mine;
             }
             mine.extend(numbers(&texts));
+            assert!(mine.len() <= 200, "a text was claimed twice");
         }
     };
     let (a, b, c, d) = tokio::join!(worker(), worker(), worker(), worker());

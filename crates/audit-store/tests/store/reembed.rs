@@ -326,6 +326,11 @@ async fn what_arrives_or_goes_meanwhile_is_in_step_after_the_switch() {
         .execute(store.pool())
         .await
         .unwrap();
+    // The index is not built while everybody waits.
+    assert!(matches!(
+        reembedding.switch().await.unwrap_err(),
+        ReembedError::IndexesMissing
+    ));
     reembedding.build_indexes().await.unwrap();
     let index = |schema: String| {
         let pool = store.pool().clone();

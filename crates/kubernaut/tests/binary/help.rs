@@ -26,6 +26,7 @@ fn the_commands_are_listed() {
             "data-storage  Run Data Storage, the write service",
             "context-api   Run Context API, the read service",
             "migrate       Bring the database to the schema of this version, and grant the reader role",
+            "reembed       Move the database to the configured embedding model, while the services go on with the old one",
             "fsck          Check that the read model is the fold of the ledger and that every invariant holds; exit code 1 if not",
             "hold          Place, release and list legal holds, which keep whole months from retention",
             "retention     Show what retention would drop now, and what holds keep. Nothing is changed",
@@ -90,7 +91,7 @@ fn the_services_name_their_options() {
 }
 
 #[test]
-fn migrate_and_bootstrap_name_their_options() {
+fn migrate_reembed_and_bootstrap_name_their_options() {
     has_lines(
         &output(&["migrate", "--help"]),
         &[
@@ -98,6 +99,15 @@ fn migrate_and_bootstrap_name_their_options() {
             "--reader-role <READER_ROLE>",
             "Role to grant the context schema to; made if it does not exist [default: kubernaut_reader]",
             "--reader-password-file <READER_PASSWORD_FILE>",
+        ],
+    );
+    has_lines(
+        &output(&["reembed", "--help"]),
+        &[
+            "Configuration file of Data Storage, with the model to move to",
+            "--texts-per-second <TEXTS_PER_SECOND>",
+            "--status",
+            "--abort",
         ],
     );
     has_lines(

@@ -16,6 +16,7 @@ mod memory;
 mod model;
 mod other_postgres;
 mod process;
+mod reembed;
 mod refusals;
 mod rolling;
 mod stack;
