@@ -66,9 +66,10 @@ pub(crate) async fn embed(cache: &EmbeddingCache, texts: Vec<PendingText>) -> Ou
 
 /// What an error says about the text.
 fn kind(error: &EmbedError) -> FailureKind {
-    if error.is_permanent() {
-        FailureKind::Suspicious
-    } else {
-        FailureKind::Passing
+    match error {
+        EmbedError::Refused(_) => FailureKind::Permanent,
+        // A model that fails on a text may have been out of luck.
+        error if error.is_permanent() => FailureKind::Suspicious,
+        _ => FailureKind::Passing,
     }
 }

@@ -13,6 +13,11 @@ use crate::metrics::{MaintenanceTask, Metrics};
 /// Who drops months, as the ledger tells it.
 const ACTOR: &str = "data-storage";
 
+/// How long partitions or keys may take: DDL gives up soon, and deletions are small.
+const SHORT_ROUND: Duration = Duration::from_secs(5 * 60);
+/// How long it may take to drop months, each of which takes many rows of other tables with it.
+const LONG_ROUND: Duration = Duration::from_secs(60 * 60);
+
 /// Makes and drops partitions in intervals. Every replica may run it: the database lets one at a time.
 pub struct Maintenance {
     store: WriteStore,
@@ -50,13 +55,13 @@ impl Maintenance {
                 biased;
                 _ = partitions.tick() => {
                     let round = self.partitions_round();
-                    self.tell(MaintenanceTask::Partitions, within(partitions.period(), round).await);
+                    self.tell(MaintenanceTask::Partitions, within(SHORT_ROUND, round).await);
                     let round = self.keys_round();
-                    self.tell(MaintenanceTask::IdempotencyKeys, within(partitions.period(), round).await);
+                    self.tell(MaintenanceTask::IdempotencyKeys, within(SHORT_ROUND, round).await);
                 }
                 _ = retention.tick() => {
                     let round = self.retention_round();
-                    self.tell(MaintenanceTask::Retention, within(retention.period(), round).await);
+                    self.tell(MaintenanceTask::Retention, within(LONG_ROUND, round).await);
                 }
             }
         }
@@ -133,10 +138,10 @@ impl Maintenance {
 
 /// A round that takes longer than its interval waits for a database that will not answer any more.
 async fn within(
-    period: Duration,
+    limit: Duration,
     round: impl Future<Output = Result<(), StoreError>>,
 ) -> Result<(), StoreError> {
-    tokio::time::timeout(period, round)
+    tokio::time::timeout(limit, round)
         .await
         .unwrap_or_else(|_| Err(StoreError::timed_out()))
 }

@@ -11,7 +11,13 @@ use axum::{Extension, Router, middleware};
 use serde::Deserialize;
 
 pub use self::request_id::{REQUEST_ID_HEADER, RequestId, RequestIds};
-use crate::{extract::BodyLimits, metrics::HttpMetrics};
+use crate::{
+    extract::{
+        BodyLimits,
+        budget::{self, BodyBudget},
+    },
+    metrics::HttpMetrics,
+};
 
 /// Limits of one request; the section `[requests]` of a service's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -25,10 +31,12 @@ pub struct RequestsConfig {
     pub body_read_timeout: Duration,
     /// Bytes of the largest body accepted; above, 413.
     pub body_max_bytes: usize,
+    /// Bytes of all bodies together that are being read or worked on; beyond, 503.
+    pub bodies_max_bytes: usize,
 }
 
 impl Default for RequestsConfig {
-    /// 30 s in all, 10 s for a body of at most 1 MiB.
+    /// 30 s in all, 10 s for a body of at most 1 MiB, 64 MiB for all bodies together.
     fn default() -> Self {
         let BodyLimits {
             max_bytes,
@@ -38,6 +46,7 @@ impl Default for RequestsConfig {
             deadline: Duration::from_secs(30),
             body_read_timeout: read_timeout,
             body_max_bytes: max_bytes,
+            bodies_max_bytes: 64 * 1024 * 1024,
         }
     }
 }
@@ -61,7 +70,8 @@ pub struct Boundary {
 ///    with the id. Outermost, so that whatever happens inside is seen, under the id;
 /// 2. *panic*: turns a panic into a 500. Inside of (1), so that it is logged and counted like any other answer;
 /// 3. *deadline*: 504 when the inside takes too long. Inside of (2), since dropping a future may panic too;
-/// 4. *body limits*: only noted for the extractors, which enforce them.
+/// 4. *body limits* and the request's share of the room for all bodies: only noted for the extractors, which enforce
+///    them; the share is given back when the handler has answered.
 pub fn stack(router: Router, boundary: Boundary) -> Router {
     let Boundary {
         limits,
@@ -76,6 +86,10 @@ pub fn stack(router: Router, boundary: Boundary) -> Router {
     // Each layer wraps those before it: read upwards for the order of a request.
     router
         .layer(Extension(body_limits))
+        .layer(middleware::from_fn_with_state(
+            BodyBudget::new(limits.bodies_max_bytes),
+            budget::account,
+        ))
         .layer(middleware::from_fn_with_state(limits.deadline, deadline::enforce))
         .layer(middleware::from_fn(panic::catch))
         .layer(middleware::from_fn_with_state(observer, observe::observe))

@@ -4,6 +4,7 @@
 //! the place. All extractors reject with [`Problem`](crate::Problem).
 
 mod body;
+pub(crate) mod budget;
 mod json;
 mod parameter;
 mod path;

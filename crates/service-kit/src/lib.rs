@@ -52,6 +52,7 @@
 //!     deadline = "30s"
 //!     body_read_timeout = "10s"
 //!     body_max_bytes = 1_048_576
+//!     bodies_max_bytes = 67_108_864
 //!
 //!     [auth]
 //!     mode = "disabled"

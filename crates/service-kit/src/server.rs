@@ -5,16 +5,14 @@
 
 mod config;
 mod listener;
+mod port;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use axum::Router;
-use tokio::{
-    net::TcpListener,
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 
+use self::port::Port;
 pub use self::{
     config::ServerConfig,
     listener::{ListenError, ListenerName},
@@ -24,31 +22,9 @@ use crate::{auth::Authenticator, problem::Problem, shutdown::Shutdown};
 /// Both ports taken, nothing served yet but probes.
 #[derive(Debug)]
 pub struct Server {
-    api: Arc<TcpListener>,
-    metrics: Arc<TcpListener>,
-    early: Early,
-    api_address: SocketAddr,
-    metrics_address: SocketAddr,
+    api: Port,
+    metrics: Port,
     config: ServerConfig,
-}
-
-/// The probes served before the service is. Dropped, they end.
-#[derive(Debug, Default)]
-struct Early {
-    stop: Shutdown,
-    listeners: JoinSet<JoinSet<()>>,
-}
-
-impl Early {
-    /// Stops accepting; gives the connections that are still open, each closing itself after the answer in progress.
-    async fn hand_over(mut self) -> Vec<JoinSet<()>> {
-        self.stop.begin();
-        let mut connections = Vec::new();
-        while let Some(ended) = self.listeners.join_next().await {
-            connections.extend(ended);
-        }
-        connections
-    }
 }
 
 /// How long a client is told to wait for a service that is starting.
@@ -87,47 +63,33 @@ impl Server {
         let (metrics, metrics_address) =
             listener::bind(ListenerName::Metrics, config.metrics_address).await?;
         Ok(Self {
-            api: Arc::new(api),
-            metrics: Arc::new(metrics),
-            early: Early::default(),
-            api_address,
-            metrics_address,
+            api: Port::new(api, api_address, listener::Limits::api(&config)),
+            metrics: Port::new(metrics, metrics_address, listener::Limits::metrics(&config)),
             config,
         })
     }
 
     /// Address of the API listener, with its true port.
     pub fn api_address(&self) -> SocketAddr {
-        self.api_address
+        self.api.address()
     }
 
     /// Address of the metrics listener, with its true port.
     pub fn metrics_address(&self) -> SocketAddr {
-        self.metrics_address
+        self.metrics.address()
     }
 
     /// Serves `probes` on both ports from now on, until [`serve`](Self::serve) takes over: a service that waits for its
-    /// database can be watched while it waits. Any other path is answered with 503 and `Retry-After`. Between the two
-    /// no connection is refused; those open at that moment close after the answer in progress.
+    /// database can be watched while it waits. Any other path is answered with 503 and `Retry-After`. Connections notice
+    /// nothing of the change.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
     pub fn serve_probes(&mut self, probes: &Router) {
         let router = probes.clone().fallback(starting);
-        let listeners = [
-            (&self.api, listener::Limits::api(&self.config)),
-            (&self.metrics, listener::Limits::metrics(&self.config)),
-        ];
-        for (listener, limits) in listeners {
-            let run = listener::run(
-                Arc::clone(listener),
-                router.clone(),
-                limits,
-                self.early.stop.clone(),
-            );
-            self.early.listeners.spawn(run);
-        }
+        self.api.open(&router);
+        self.metrics.open(&router);
     }
 
     /// Serves until `shutdown`, in these steps:
@@ -141,19 +103,14 @@ impl Server {
     /// A forced shutdown skips to the end from wherever it is. The caller then flushes what answered requests left
     /// behind and closes its pools; no request is running any more.
     pub async fn serve(self, api: Router, metrics: Router, shutdown: Shutdown) -> Ended {
-        let config = self.config;
-        // Held to the end, which cuts off what is left of them.
-        let _closing = self.early.hand_over().await;
-        let metrics_stop = Shutdown::new();
-        let mut metrics_task = JoinSet::new();
-        let limits = listener::Limits::metrics(&config);
-        metrics_task.spawn(listener::run(self.metrics, metrics, limits, metrics_stop.clone()));
-
-        let stop_accepting = Shutdown::new();
-        let mut api_task = JoinSet::new();
-        let limits = listener::Limits::api(&config);
-        api_task.spawn(listener::run(self.api, api, limits, stop_accepting.clone()));
-        tracing::info!(api = %self.api_address, metrics = %self.metrics_address, "serving");
+        let Self {
+            api: mut api_port,
+            metrics: mut metrics_port,
+            config,
+        } = self;
+        metrics_port.switch_to(metrics);
+        api_port.switch_to(api);
+        tracing::info!(api = %api_port.address(), metrics = %metrics_port.address(), "serving");
 
         let unready = async {
             shutdown.begun().await;
@@ -168,11 +125,7 @@ impl Server {
             () = unready => {}
         }
 
-        stop_accepting.begin();
-        let mut connections = match api_task.join_next().await {
-            Some(Ok(connections)) => connections,
-            _listener_panicked => JoinSet::new(),
-        };
+        let mut connections = api_port.close().await;
         tracing::info!(connections = connections.len(), "stopped accepting, draining");
         let drained = async { while connections.join_next().await.is_some() {} };
         let drained = tokio::select! {
@@ -189,8 +142,7 @@ impl Server {
         };
         // Waits until the last of them is really gone: the caller relies on it.
         connections.shutdown().await;
-        metrics_stop.begin();
-        metrics_task.shutdown().await;
+        metrics_port.close().await.shutdown().await;
         tracing::info!(?ended, "served");
         ended
     }

@@ -50,7 +50,8 @@ impl Backfill {
         self.measure().await?;
         let mut worked = false;
         loop {
-            let texts = pending::claim(&self.store, &self.model, CLAIM, self.clock.now(), LEASE).await?;
+            let claim = pending::claim(&self.store, &self.model, CLAIM, self.clock.now(), LEASE);
+            let texts = self.store.bounded(claim).await?;
             if texts.is_empty() {
                 break;
             }
@@ -64,8 +65,10 @@ impl Backfill {
                     "texts were not embedded; they are tried again later"
                 );
             }
-            pending::fill(&self.store, &self.model, outcome.vectors).await?;
-            pending::fail(&self.store, &self.model, self.clock.now(), outcome.failures).await?;
+            let fill = pending::fill(&self.store, &self.model, outcome.vectors);
+            self.store.bounded(fill).await?;
+            let fail = pending::fail(&self.store, &self.model, self.clock.now(), outcome.failures);
+            self.store.bounded(fail).await?;
             if away {
                 break;
             }
@@ -77,7 +80,7 @@ impl Backfill {
     }
 
     async fn measure(&self) -> Result<(), StoreError> {
-        let overview = pending::overview(&self.store).await?;
+        let overview = self.store.bounded(pending::overview(&self.store)).await?;
         self.metrics.set_pending(&overview, self.clock.now());
         Ok(())
     }

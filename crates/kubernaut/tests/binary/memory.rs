@@ -21,10 +21,6 @@ const BODY_BYTES: usize = 1_000_000;
 /// Memory, in bytes, for each byte of a body that is one long text: it is there as text and as JSON, for the ledger
 /// and for the handler. Measured: 5.
 const TEXT_FACTOR: usize = 10;
-/// Memory for each byte of a body of one-digit numbers, each of which becomes a JSON value of 32 bytes in each of
-/// these places. Measured: 46 to 59, by when the allocator gives back.
-const NUMBERS_FACTOR: usize = 80;
-
 fn body(name: &str, filling: &Value) -> Value {
     let fields = json!({"createdAt": "2026-01-01T00:00:00Z", "actionParameters": {"filling": filling}});
     records::with(records::remediation(name), fields)
@@ -98,6 +94,5 @@ async fn factor(filling: &Value) -> usize {
 async fn a_black_hole_fills_no_more_memory_than_the_connections_bring() {
     let text = factor(&json!("x".repeat(BODY_BYTES))).await;
     assert!((1..=TEXT_FACTOR).contains(&text), "{text}");
-    let numbers = factor(&json!(vec![1; BODY_BYTES / 2])).await;
-    assert!((1..=NUMBERS_FACTOR).contains(&numbers), "{numbers}");
+    // Denser bodies, of many small values, are refused when they are read.
 }

@@ -11,7 +11,11 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::budget::Share;
 use crate::problem::{Problem, ProblemKind};
+
+/// When to come back after other bodies took up the room.
+const NO_ROOM_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How much of a body that is too large is read and thrown away, and for how long, before the refusal is sent.
 ///
@@ -45,7 +49,8 @@ impl Default for BodyLimits {
 /// # Errors
 ///
 /// 413 beyond [`BodyLimits::max_bytes`], however the body is framed; 408 beyond [`BodyLimits::read_timeout`]; 400
-/// `incomplete-body` if it ends early or is framed wrongly; 415 if it is compressed.
+/// `incomplete-body` if it ends early or is framed wrongly; 415 if it is compressed; 503 with `Retry-After` while other
+/// bodies take up all the room there is.
 #[derive(Clone, Debug)]
 pub struct BodyBytes(pub Bytes);
 
@@ -56,11 +61,17 @@ impl<S: Send + Sync> FromRequest<S> for BodyBytes {
         let (parts, body) = request.into_parts();
         require_identity_coding(&parts.headers)?;
         let limits = parts.extensions.get::<BodyLimits>().copied().unwrap_or_default();
-        read(body, &parts.headers, limits).await.map(Self)
+        let share = parts.extensions.get::<Share>().cloned();
+        read(body, &parts.headers, limits, share).await.map(Self)
     }
 }
 
-async fn read(mut body: Body, headers: &HeaderMap, limits: BodyLimits) -> Result<Bytes, Problem> {
+async fn read(
+    mut body: Body,
+    headers: &HeaderMap,
+    limits: BodyLimits,
+    share: Option<Share>,
+) -> Result<Bytes, Problem> {
     let declared = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
@@ -69,16 +80,25 @@ async fn read(mut body: Body, headers: &HeaderMap, limits: BodyLimits) -> Result
         discard_sent(&mut body, headers).await;
         return Err(too_large(limits));
     }
+    let grow = |bytes| share.as_ref().is_none_or(|share| share.grow(bytes));
+    if !grow(declared) {
+        discard_sent(&mut body, headers).await;
+        return Err(no_room());
+    }
     match timeout(
         limits.read_timeout,
-        collect(&mut body, declared, limits.max_bytes),
+        collect(&mut body, declared, limits.max_bytes, grow),
     )
     .await
     {
-        Ok(Ok(Some(bytes))) => Ok(bytes),
-        Ok(Ok(None)) => {
+        Ok(Ok(Collected::All(bytes))) => Ok(bytes),
+        Ok(Ok(Collected::TooLarge)) => {
             discard(&mut body).await;
             Err(too_large(limits))
+        }
+        Ok(Ok(Collected::NoRoom)) => {
+            discard(&mut body).await;
+            Err(no_room())
         }
         Ok(Err(error)) => Err(Problem::new(ProblemKind::INCOMPLETE_BODY)
             .with_detail("The body could not be read to its announced end.")
@@ -93,18 +113,34 @@ async fn read(mut body: Body, headers: &HeaderMap, limits: BodyLimits) -> Result
     }
 }
 
-/// The body, or `None` when it is larger than `max_bytes`.
-async fn collect(body: &mut Body, declared: usize, max_bytes: usize) -> Result<Option<Bytes>, axum::Error> {
+/// What came of collecting a body.
+enum Collected {
+    All(Bytes),
+    TooLarge,
+    NoRoom,
+}
+
+/// The body. `grow` makes room for bytes that were not declared.
+async fn collect(
+    body: &mut Body,
+    declared: usize,
+    max_bytes: usize,
+    grow: impl Fn(usize) -> bool,
+) -> Result<Collected, axum::Error> {
     let mut bytes = BytesMut::with_capacity(declared);
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data() {
-            if bytes.len() + data.len() > max_bytes {
-                return Ok(None);
+            let length = bytes.len() + data.len();
+            if length > max_bytes {
+                return Ok(Collected::TooLarge);
+            }
+            if length > declared && !grow(length - bytes.len().max(declared)) {
+                return Ok(Collected::NoRoom);
             }
             bytes.extend_from_slice(&data);
         }
     }
-    Ok(Some(bytes.freeze()))
+    Ok(Collected::All(bytes.freeze()))
 }
 
 /// Reads away the body of a request that is refused for its head.
@@ -129,6 +165,11 @@ async fn discard(body: &mut Body) {
             _ended_or_late => return,
         }
     }
+}
+
+fn no_room() -> Problem {
+    Problem::unavailable("Other bodies take up all the room there is.", NO_ROOM_RETRY_AFTER)
+        .with_header(header::CONNECTION, HeaderValue::from_static("close"))
 }
 
 fn too_large(limits: BodyLimits) -> Problem {

@@ -1,12 +1,12 @@
 //! A JSON object as request body.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use axum::{
     extract::{FromRequest, Request},
     http::{HeaderMap, header},
 };
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use super::{BodyBytes, parameter::shorten};
@@ -15,7 +15,7 @@ use crate::problem::{Problem, ProblemKind, Violation};
 /// A body of media type `application/json` that is one JSON object.
 ///
 /// An object that names one key twice is refused: which of the two counts would depend on the reader, and a record is
-/// read by many. Nesting is limited to 127 levels.
+/// read by many. Nesting is limited to 127 levels, and the number of values to [`values_allowed`].
 ///
 /// # Errors
 ///
@@ -58,9 +58,28 @@ impl JsonObject {
 ///
 /// 400 `malformed-json`, with line and column.
 pub fn parse_json(text: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(text)
-        .map(|StrictValue(value)| value)
-        .map_err(|error| Problem::new(ProblemKind::MALFORMED_JSON).with_detail(error.to_string()))
+    let left = Cell::new(Some(values_allowed(text.len())));
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    StrictValue(&left)
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value))
+        .map_err(|error| {
+            if left.get().is_none() {
+                Problem::new(ProblemKind::PAYLOAD_TOO_LARGE)
+                    .with_detail("The body holds too many JSON values for its size.")
+            } else {
+                Problem::new(ProblemKind::MALFORMED_JSON).with_detail(error.to_string())
+            }
+        })
+}
+
+/// How many JSON values a body of this many bytes may hold.
+///
+/// A value takes up 32 bytes of memory and more, but only two in a body such as `[1,1,1]`. With a value for every 8
+/// bytes, which is what `"k":"v"` takes, memory stays within some ten times the body; the first 10,000 are free, so that
+/// an array of numbers is not refused.
+fn values_allowed(bytes: usize) -> usize {
+    10_000 + bytes / 8
 }
 
 /// Which of the accepted media types a body is sent as; its charset, if it names one, must be UTF-8.
@@ -99,63 +118,70 @@ fn is_utf8_charset(parameter: &str) -> bool {
     })
 }
 
-/// A JSON value none of whose objects names a key twice.
-struct StrictValue(Value);
+/// Reads a JSON value none of whose objects names a key twice, and counts down the values that are left; `None` when
+/// there were too many.
+#[derive(Clone, Copy)]
+struct StrictValue<'a>(&'a Cell<Option<usize>>);
 
-impl<'de> Deserialize<'de> for StrictValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor)
+impl<'de> DeserializeSeed<'de> for StrictValue<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let left = self.0.get().and_then(|left| left.checked_sub(1));
+        self.0.set(left);
+        if left.is_none() {
+            return Err(D::Error::custom("too many values"));
+        }
+        deserializer.deserialize_any(self)
     }
 }
 
-struct StrictVisitor;
-
-impl<'de> Visitor<'de> for StrictVisitor {
-    type Value = StrictValue;
+impl<'de> Visitor<'de> for StrictValue<'_> {
+    type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<StrictValue, E> {
-        Ok(StrictValue(Value::Null))
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<StrictValue, E> {
-        Ok(StrictValue(Value::Bool(value)))
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<StrictValue, E> {
-        Ok(StrictValue(Value::Number(value.into())))
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<StrictValue, E> {
-        Ok(StrictValue(Value::Number(value.into())))
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
     }
 
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<StrictValue, E> {
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
         Number::from_f64(value)
-            .map(|number| StrictValue(Value::Number(number)))
+            .map(Value::Number)
             .ok_or_else(|| E::custom("number out of range"))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<StrictValue, E> {
-        Ok(StrictValue(Value::String(value.to_owned())))
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<StrictValue, E> {
-        Ok(StrictValue(Value::String(value)))
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<StrictValue, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut array = Vec::new();
-        while let Some(StrictValue(item)) = items.next_element()? {
+        while let Some(item) = items.next_element_seed(self)? {
             array.push(item);
         }
-        Ok(StrictValue(Value::Array(array)))
+        Ok(Value::Array(array))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<StrictValue, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             if object.contains_key(&key) {
@@ -164,10 +190,9 @@ impl<'de> Visitor<'de> for StrictVisitor {
                     shorten(&key)
                 )));
             }
-            let StrictValue(value) = entries.next_value()?;
-            object.insert(key, value);
+            object.insert(key, entries.next_value_seed(self)?);
         }
-        Ok(StrictValue(Value::Object(object)))
+        Ok(Value::Object(object))
     }
 }
 
@@ -206,6 +231,17 @@ mod tests {
             detail("{\"a\": 1e999}"),
             "number out of range at line 1 column 11"
         );
+    }
+
+    #[test]
+    fn a_body_of_more_values_than_bytes_for_them_is_too_large() {
+        // The array is a value, too; 10,000 values are free, and 8 bytes pay for another.
+        let numbers = |count: usize| format!("[{}1]", "1,".repeat(count - 1));
+        assert!(parse_json(numbers(13_331).as_bytes()).is_ok());
+        let problem = parse_json(numbers(13_335).as_bytes()).unwrap_err();
+        assert_eq!(problem.kind(), ProblemKind::PAYLOAD_TOO_LARGE);
+        let spaced = numbers(13_335).replace(',', ", ");
+        assert!(parse_json(spaced.as_bytes()).is_ok());
     }
 
     #[test]

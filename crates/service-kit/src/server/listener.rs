@@ -123,7 +123,7 @@ impl Limits {
 /// Accepts connections until `stop` begins, then closes the port and answers with the connections still open, each of
 /// which closes itself after the answer in progress. Dropping the answer cuts them off.
 pub(super) async fn run(
-    listener: Arc<TcpListener>,
+    listener: TcpListener,
     router: Router,
     limits: Limits,
     stop: Shutdown,

@@ -34,6 +34,7 @@ pub(crate) fn limits() -> RequestsConfig {
         deadline: Duration::from_secs(2),
         body_read_timeout: Duration::from_millis(300),
         body_max_bytes: 64,
+        bodies_max_bytes: 128,
     }
 }
 
@@ -46,6 +47,13 @@ fn routes() -> Router {
         .route(
             "/bytes",
             post(|BodyBytes(bytes): BodyBytes| async move { bytes.len().to_string() }),
+        )
+        .route(
+            "/hold",
+            post(|BodyBytes(bytes): BodyBytes| async move {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                bytes.len().to_string()
+            }),
         )
         .route("/things", get(things))
         .route("/things/{id}", get(thing).delete(|| async {}))

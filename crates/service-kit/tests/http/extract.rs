@@ -1,5 +1,7 @@
 //! Bodies, queries and paths through a router.
 
+use std::time::Duration;
+
 use axum::{body::Body, http::Request};
 use futures::stream;
 use serde_json::json;
@@ -174,4 +176,30 @@ async fn path_ids_are_read_strictly() {
     app.get("/things/%ff")
         .await
         .assert_problem(400, "invalid-parameter", "/things/%ff", &no_text);
+}
+
+#[tokio::test]
+async fn bodies_together_have_room_until_their_requests_are_answered() {
+    let app = App::new();
+    let post = |path: &'static str, bytes: usize, declared: bool| {
+        let chunk = Ok::<_, std::convert::Infallible>("x".repeat(bytes));
+        let body = if declared {
+            Body::from("x".repeat(bytes))
+        } else {
+            Body::from_stream(stream::iter([chunk]))
+        };
+        app.send(Request::post(path).body(body).unwrap())
+    };
+    let others = async {
+        // The other two have read their bodies by now, and still work on them.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        for declared in [true, false] {
+            let refused = post("/bytes", 1, declared).await;
+            assert_eq!(refused.status, 503);
+            assert_eq!(refused.headers["retry-after"], "1");
+        }
+    };
+    let (one, two, ()) = tokio::join!(post("/hold", 64, true), post("/hold", 64, false), others);
+    assert_eq!((one.status.as_u16(), two.status.as_u16()), (200, 200));
+    assert_eq!(post("/bytes", 64, true).await.status, 200);
 }
