@@ -13,4 +13,5 @@ mod maintenance;
 mod ordering;
 mod replays;
 mod secrets;
+mod settings;
 mod storing;
