@@ -8,7 +8,9 @@ use testkit::request::{self, Answer};
 use crate::app::App;
 
 fn entry(kind: &str, record: Value) -> Value {
-    json!({"kind": kind, "record": record})
+    let mut entry = json!({"kind": kind});
+    entry["record"] = record;
+    entry
 }
 
 /// One record of each kind, of one family.
