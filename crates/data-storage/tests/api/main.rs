@@ -11,6 +11,7 @@ mod late_vectors;
 mod limits;
 mod maintenance;
 mod ordering;
+mod providers;
 mod replays;
 mod secrets;
 mod settings;

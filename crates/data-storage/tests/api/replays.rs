@@ -90,3 +90,15 @@ async fn sixty_four_identical_requests_at_once_make_one_row() {
     assert_eq!(app.count("audit_events").await, 1);
     assert_eq!(app.count("action_executions").await, 1);
 }
+
+#[tokio::test]
+async fn a_hundred_and_fifty_at_once_are_all_stored() {
+    let app = App::new().await;
+    let bodies: Vec<_> = (0..150)
+        .map(|index| records::full_remediation(&format!("rr-{index}")))
+        .collect();
+    let answers = join_all(bodies.iter().map(|body| app.post("remediation", body))).await;
+    assert!(answers.iter().all(|answer| answer.status == 201));
+    assert_eq!(app.count("audit_events").await, 150);
+    assert_eq!(app.count("resource_action_traces").await, 150);
+}

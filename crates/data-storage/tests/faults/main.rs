@@ -17,4 +17,5 @@ mod overload;
 mod poison;
 mod service;
 mod slow_network;
+mod start;
 mod vanishing_clients;
