@@ -8,6 +8,7 @@ use service_kit::extract::BodyLimits;
 use service_kit::router::fallbacks;
 
 use crate::audit;
+use crate::openapi;
 use crate::state::State;
 
 /// What a caller must be allowed to do.
@@ -33,5 +34,5 @@ pub fn router(state: State, authenticator: Authenticator, boundary: Boundary) ->
             post(audit::batch::post).layer(Extension(batch_limits)),
         );
     let guarded = require(fallbacks(routes).with_state(state), authenticator, RECORD);
-    stack(guarded, boundary)
+    stack(guarded.merge(openapi::contract().routes()), boundary)
 }
