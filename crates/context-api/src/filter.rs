@@ -8,7 +8,10 @@ mod moment;
 use audit_store::reader::IncidentFilter;
 use audit_store::record::{Environment, Phase, Severity, canonical_kind};
 use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
 use service_kit::extract::QueryParameters;
+use service_kit::openapi::schema::{Field, one_of, optional};
+use service_kit::openapi::{Parameter, Place};
 
 use crate::body::BodyFields;
 
@@ -26,16 +29,18 @@ const CORRELATION_ID_CHARS: usize = 128;
 /// The statuses of an incident, as the context views spell them.
 const STATUSES: [&str; 5] = ["pending", "executing", "completed", "failed", "rolled-back"];
 
-/// One filter: what it is called, what its text must be, and where its value goes.
+/// One filter: what it is called, what its text must be, where its value goes, and what the contract says of it.
 struct Rule {
     name: &'static str,
     max_chars: usize,
     column: Column,
+    description: &'static str,
+    example: &'static str,
 }
 
 enum Column {
     Text {
-        read: fn(&str) -> Result<String, Broken>,
+        reads: Text,
         slot: fn(&mut IncidentFilter) -> &mut Option<String>,
     },
     Time {
@@ -43,42 +48,79 @@ enum Column {
     },
 }
 
+/// What a text must be.
+#[derive(Clone, Copy)]
+enum Text {
+    /// Anything.
+    Verbatim,
+    /// Anything; a kind of Kubernetes gets its canonical case.
+    Kind,
+    /// 16 to 64 lower-case hexadecimal digits.
+    Fingerprint,
+    /// A word of a closed vocabulary.
+    OneOf(fn() -> Vec<&'static str>),
+}
+
 const RULES: [Rule; 15] = [
-    text("namespace", LABEL_CHARS, verbatim, |filter| &mut filter.namespace),
-    text("cluster", NAME_CHARS, verbatim, |filter| &mut filter.cluster),
-    text("environment", WORD_CHARS, environment, |filter| {
+    text("namespace", LABEL_CHARS, Text::Verbatim, |filter| &mut filter.namespace)
+        .means("Namespace of the affected resource.", "shop"),
+    text("cluster", NAME_CHARS, Text::Verbatim, |filter| &mut filter.cluster)
+        .means("Cluster of the affected resource.", "prod-eu-1"),
+    text("environment", WORD_CHARS, Text::OneOf(environments), |filter| {
         &mut filter.environment
-    }),
-    text("severity", WORD_CHARS, severity, |filter| &mut filter.severity),
-    text("alertName", NAME_CHARS, verbatim, |filter| &mut filter.alert_name),
-    text("fingerprint", WORD_CHARS, fingerprint, |filter| {
+    })
+    .means("Environment of the affected resource.", "production"),
+    text("severity", WORD_CHARS, Text::OneOf(severities), |filter| &mut filter.severity)
+        .means("Severity of the signal.", "critical"),
+    text("alertName", NAME_CHARS, Text::Verbatim, |filter| &mut filter.alert_name)
+        .means("Name of the alert.", "KubePodCrashLooping"),
+    text("fingerprint", WORD_CHARS, Text::Fingerprint, |filter| {
         &mut filter.fingerprint
-    }),
-    text("actionType", NAME_CHARS, verbatim, |filter| {
+    })
+    .means("Fingerprint of the signal.", "0a1b2c3d4e5f6071"),
+    text("actionType", NAME_CHARS, Text::Verbatim, |filter| {
         &mut filter.action_type
-    }),
-    text("kind", LABEL_CHARS, kind, |filter| &mut filter.kind),
-    text("name", NAME_CHARS, verbatim, |filter| &mut filter.name),
-    text("phase", WORD_CHARS, phase, |filter| &mut filter.phase),
-    text("status", WORD_CHARS, status, |filter| &mut filter.status),
-    text("workflow", NAME_CHARS, verbatim, |filter| &mut filter.workflow),
-    text("correlationId", CORRELATION_ID_CHARS, verbatim, |filter| {
+    })
+    .means("Kind of action chosen.", "increase_memory_limit"),
+    text("kind", LABEL_CHARS, Text::Kind, |filter| &mut filter.kind).means(
+        "Kind of the affected resource; the case of a kind of Kubernetes does not matter.",
+        "Deployment",
+    ),
+    text("name", NAME_CHARS, Text::Verbatim, |filter| &mut filter.name)
+        .means("Name of the affected resource.", "checkout"),
+    text("phase", WORD_CHARS, Text::OneOf(phases), |filter| &mut filter.phase)
+        .means("Phase of the remediation.", "Completed"),
+    text("status", WORD_CHARS, Text::OneOf(statuses), |filter| &mut filter.status)
+        .means("Status of the incident.", "completed"),
+    text("workflow", NAME_CHARS, Text::Verbatim, |filter| &mut filter.workflow)
+        .means("Name of the newest workflow run for it.", "raise-memory-limit"),
+    text("correlationId", CORRELATION_ID_CHARS, Text::Verbatim, |filter| {
         &mut filter.correlation_id
-    }),
-    time("since", |filter| &mut filter.since),
-    time("until", |filter| &mut filter.until),
+    })
+    .means("Correlation id.", "corr-checkout-oom-1"),
+    time("since", |filter| &mut filter.since).means(
+        "Only incidents created at this time or later: an RFC 3339 time, or a duration back from now of at most `3650d`. \
+         It must be before `until`.",
+        "2026-06-01T00:00:00Z",
+    ),
+    time("until", |filter| &mut filter.until).means(
+        "Only incidents created before this time: an RFC 3339 time, or a duration back from now of at most `3650d`.",
+        "1m",
+    ),
 ];
 
 const fn text(
     name: &'static str,
     max_chars: usize,
-    read: fn(&str) -> Result<String, Broken>,
+    reads: Text,
     slot: fn(&mut IncidentFilter) -> &mut Option<String>,
 ) -> Rule {
     Rule {
         name,
         max_chars,
-        column: Column::Text { read, slot },
+        column: Column::Text { reads, slot },
+        description: "",
+        example: "",
     }
 }
 
@@ -87,17 +129,92 @@ const fn time(name: &'static str, slot: fn(&mut IncidentFilter) -> &mut Option<D
         name,
         max_chars: WORD_CHARS,
         column: Column::Time { slot },
+        description: "",
+        example: "",
     }
 }
 
 impl Rule {
+    const fn means(mut self, description: &'static str, example: &'static str) -> Self {
+        self.description = description;
+        self.example = example;
+        self
+    }
+
     fn apply(&self, text: &str, now: DateTime<Utc>, filter: &mut IncidentFilter) -> Result<(), Broken> {
         match self.column {
-            Column::Text { read, slot } => *slot(filter) = Some(read(text)?),
+            Column::Text { reads, slot } => *slot(filter) = Some(reads.read(text)?),
             Column::Time { slot } => *slot(filter) = Some(moment::parse(text, now)?),
         }
         Ok(())
     }
+
+    fn schema(&self) -> Value {
+        match self.column {
+            Column::Text {
+                reads: Text::OneOf(options),
+                ..
+            } => one_of(options()),
+            Column::Text {
+                reads: Text::Fingerprint,
+                ..
+            } => json!({"type": "string", "minLength": 16, "maxLength": 64, "pattern": "^[0-9a-f]+$"}),
+            Column::Text { .. } => json!({
+                "type": "string",
+                "minLength": 1,
+                "maxLength": self.max_chars,
+                "pattern": r"^[^\u0000]*$",
+            }),
+            Column::Time { .. } => json!({
+                "type": "string",
+                "maxLength": self.max_chars,
+                "anyOf": [
+                    {"format": "date-time", "description": "An RFC 3339 time."},
+                    {"pattern": "^[0-9]+[smhdw]$", "description": "A duration back from now."},
+                ],
+            }),
+        }
+    }
+}
+
+impl Text {
+    fn read(self, text: &str) -> Result<String, Broken> {
+        match self {
+            Self::Verbatim => Ok(text.to_owned()),
+            Self::Kind => Ok(canonical_kind(text)),
+            Self::Fingerprint => fingerprint(text),
+            Self::OneOf(options) => word(text, &options()),
+        }
+    }
+}
+
+/// The filters as parameters of a query string; each has an example of the name `example`.
+pub(crate) fn parameters(example: &'static str) -> Vec<Parameter> {
+    RULES
+        .iter()
+        .map(|rule| Parameter {
+            name: rule.name,
+            place: Place::Query,
+            description: rule.description.to_owned(),
+            schema: rule.schema(),
+            examples: vec![(example, rule.example.into())],
+        })
+        .collect()
+}
+
+/// The filters as fields of a body.
+pub(crate) fn fields() -> impl Iterator<Item = Field> {
+    RULES
+        .iter()
+        .map(|rule| optional(rule.name, rule.schema(), rule.description))
+}
+
+/// A body with an example of every filter.
+pub(crate) fn example() -> Map<String, Value> {
+    RULES
+        .iter()
+        .map(|rule| (rule.name.to_owned(), rule.example.into()))
+        .collect()
 }
 
 /// Takes the filters out of a query string. The violations are noted there.
@@ -138,28 +255,20 @@ fn times_in_order(filter: &IncidentFilter) -> Result<(), (&'static str, &'static
     }
 }
 
-fn verbatim(text: &str) -> Result<String, Broken> {
-    Ok(text.to_owned())
+fn environments() -> Vec<&'static str> {
+    Environment::ALL.iter().map(|value| value.as_str()).collect()
 }
 
-fn kind(text: &str) -> Result<String, Broken> {
-    Ok(canonical_kind(text))
+fn severities() -> Vec<&'static str> {
+    Severity::ALL.iter().map(|value| value.as_str()).collect()
 }
 
-fn environment(text: &str) -> Result<String, Broken> {
-    one_of(text, Environment::ALL.iter().map(|value| value.as_str()))
+fn phases() -> Vec<&'static str> {
+    Phase::ALL.iter().map(|value| value.as_str()).collect()
 }
 
-fn severity(text: &str) -> Result<String, Broken> {
-    one_of(text, Severity::ALL.iter().map(|value| value.as_str()))
-}
-
-fn phase(text: &str) -> Result<String, Broken> {
-    one_of(text, Phase::ALL.iter().map(|value| value.as_str()))
-}
-
-fn status(text: &str) -> Result<String, Broken> {
-    one_of(text, STATUSES.into_iter())
+pub(crate) fn statuses() -> Vec<&'static str> {
+    STATUSES.to_vec()
 }
 
 fn fingerprint(text: &str) -> Result<String, Broken> {
@@ -174,17 +283,16 @@ fn fingerprint(text: &str) -> Result<String, Broken> {
     }
 }
 
-fn one_of(text: &str, options: impl Iterator<Item = &'static str> + Clone) -> Result<String, Broken> {
-    if options.clone().any(|option| option == text) {
+fn word(text: &str, options: &[&'static str]) -> Result<String, Broken> {
+    if options.contains(&text) {
         return Ok(text.to_owned());
     }
-    let names: Vec<_> = options.map(|option| format!("`{option}`")).collect();
+    let names: Vec<_> = options.iter().map(|option| format!("`{option}`")).collect();
     Err(("not-an-option", format!("must be one of {}", names.join(", "))))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Map, Value, json};
     use service_kit::Problem;
 
     use super::*;

@@ -1,5 +1,9 @@
 //! An incident on the wire.
 
+mod contract;
+
+pub(crate) use contract::{detail_example, example, schemas};
+
 use audit_store::reader::Incident;
 use chrono::{DateTime, Utc};
 use serde::Serialize;

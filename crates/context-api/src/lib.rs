@@ -8,9 +8,11 @@
 //! - `filter`: the rules of the filters, shared by the query string of the list and the body of the search;
 //! - `body`: strict reading of a JSON body;
 //! - `incident`: an incident on the wire;
+//! - [`openapi`]: the contract, put together from the operations of the endpoints;
 //! - `problems`: which error of the store or the embedder is which answer.
 //!
-//! To add an endpoint, add a file to `endpoint` and a line to `router`.
+//! To add an endpoint, add a file to `endpoint`, with its `operation` for the contract beside its handler, and a line
+//! to `router` and to [`openapi`].
 
 mod body;
 mod config;
@@ -19,6 +21,7 @@ mod endpoint;
 mod filter;
 mod incident;
 mod metrics;
+pub mod openapi;
 mod problems;
 pub mod router;
 mod state;

@@ -23,9 +23,7 @@ pub const EMBEDDING_PENDING: ProblemKind = ProblemKind::new(
 /// The answer to a failure of the store.
 pub(crate) fn of_store(error: StoreError) -> Problem {
     match error {
-        StoreError::Unavailable(_) | StoreError::Full(_) => {
-            Problem::unavailable("The database cannot be reached.", RETRY_AFTER).with_cause(error)
-        }
+        StoreError::Unavailable(_) | StoreError::Full(_) => database_away().with_cause(error),
         StoreError::Contention(_) => Problem::unavailable(
             "The database is busy with a conflicting transaction.",
             RETRY_AFTER,
@@ -44,6 +42,11 @@ pub(crate) fn of_store(error: StoreError) -> Problem {
         | StoreError::Inconsistent(_)
         | StoreError::Driver(_) => Problem::internal(error),
     }
+}
+
+/// The answer while the database is away.
+pub(crate) fn database_away() -> Problem {
+    Problem::unavailable("The database cannot be reached.", RETRY_AFTER)
 }
 
 /// The answer to a failure of the embedder.

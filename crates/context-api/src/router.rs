@@ -7,6 +7,7 @@ use service_kit::metrics::{BuildInfo, HttpMetrics, Registry, register_build_info
 use service_kit::router::fallbacks;
 
 use crate::endpoint::{get_incident, list_incidents, match_incidents};
+use crate::openapi;
 use crate::state::State;
 
 fn routes() -> Router<State> {
@@ -32,5 +33,6 @@ pub fn app(
         request_ids,
         metrics: HttpMetrics::register(registry),
     };
-    stack(fallbacks(routes()).with_state(state), boundary)
+    let api = fallbacks(routes()).with_state(state);
+    stack(api.merge(openapi::contract().routes()), boundary)
 }

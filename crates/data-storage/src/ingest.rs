@@ -40,7 +40,7 @@ const QUEUE_FULL_RETRY_AFTER: Duration = Duration::from_secs(1);
 const UNAVAILABLE_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// 503 for want of space, by a type of its own: somebody has to make room, and waiting alone does not help.
-const STORAGE_FULL: ProblemKind = ProblemKind::new(
+pub(crate) const STORAGE_FULL: ProblemKind = ProblemKind::new(
     "storage-full",
     "The database has no space left",
     StatusCode::SERVICE_UNAVAILABLE,

@@ -10,6 +10,7 @@ mod ingest;
 mod late_vectors;
 mod maintenance;
 mod metrics;
+pub mod openapi;
 mod reembed;
 mod router;
 mod state;

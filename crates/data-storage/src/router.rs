@@ -9,6 +9,7 @@ use service_kit::rate_limit::{RateLimiter, limit};
 use service_kit::router::fallbacks;
 
 use crate::audit;
+use crate::openapi;
 use crate::state::State;
 
 /// What a caller must be allowed to do.
@@ -44,5 +45,5 @@ pub fn router(state: State, guards: Guards, boundary: Boundary) -> Router {
         );
     let limited = limit(fallbacks(routes), guards.limiter).with_state(state);
     let guarded = require(limited, guards.authenticator, RECORD);
-    stack(guarded, boundary)
+    stack(guarded.merge(openapi::contract().routes()), boundary)
 }

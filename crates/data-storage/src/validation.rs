@@ -4,7 +4,7 @@
 //! fields it knows, one after the other; what is left at the end is unknown and is refused.
 
 mod fields;
-mod rules;
+pub(crate) mod rules;
 
 pub(crate) use fields::{Fields, Refused};
 pub(crate) use rules::{

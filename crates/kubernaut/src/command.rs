@@ -6,6 +6,7 @@ mod data_storage;
 mod fsck;
 mod hold;
 mod migrate;
+mod openapi;
 mod reembed;
 mod retention;
 
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Retention(retention::Options),
     /// Move the database to the configured embedding model, while the services go on with the old one.
     Reembed(reembed::Options),
+    /// Print the OpenAPI document of a service.
+    Openapi(openapi::Options),
     /// Fetch what `up` and the tests need, and start nothing.
     Bootstrap,
 }
@@ -49,6 +52,7 @@ impl Command {
             Self::Hold(options) => hold::run(options).await,
             Self::Retention(options) => retention::run(options).await,
             Self::Reembed(options) => reembed::run(options).await,
+            Self::Openapi(options) => openapi::run(&options),
             Self::Bootstrap => bootstrap::run().await,
         }?;
         Ok(ExitCode::SUCCESS)

@@ -130,6 +130,7 @@ pub mod extract;
 pub mod health;
 mod host;
 pub mod metrics;
+pub mod openapi;
 pub mod problem;
 pub mod rate_limit;
 pub mod router;

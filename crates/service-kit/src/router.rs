@@ -17,7 +17,7 @@ async fn unknown_path() -> Problem {
     Problem::new(ProblemKind::UNKNOWN_PATH)
 }
 
-async fn method_not_allowed(method: Method) -> Problem {
+pub(crate) async fn method_not_allowed(method: Method) -> Problem {
     // axum adds `Allow`, which only the matched route knows.
     let method: String = method.as_str().chars().take(32).collect();
     Problem::new(ProblemKind::METHOD_NOT_ALLOWED).with_detail(format!(

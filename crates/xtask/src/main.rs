@@ -1,5 +1,6 @@
 //! Chores of the workspace: `cargo xtask …`.
 
+mod openapi;
 mod sqlx_data;
 
 use clap::Parser;
@@ -7,6 +8,12 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(name = "xtask")]
 enum Command {
+    /// Renew `api`, the OpenAPI documents of both services.
+    Openapi {
+        /// Change nothing, and fail if a document is not what it should be.
+        #[arg(long)]
+        check: bool,
+    },
     /// Renew `.sqlx`, against which the build checks the SQL.
     Sqlx {
         /// Change nothing, and fail if `.sqlx` is not what it should be.
@@ -18,6 +25,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Command::parse() {
+        Command::Openapi { check } => openapi::renew(check),
         Command::Sqlx { check } => sqlx_data::renew(check).await,
     }
 }

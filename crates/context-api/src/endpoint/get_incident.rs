@@ -6,12 +6,63 @@ use axum::extract::State as Extract;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use service_kit::Problem;
+use serde_json::json;
 use service_kit::extract::{PathParameters, QueryParameters};
+use service_kit::openapi::schema::{count, named};
+use service_kit::openapi::{Answer, Content, Operation, Parameter, Place};
+use service_kit::{Problem, Violation};
 
-use crate::incident::IncidentBody;
-use crate::problems;
+use crate::incident::{self, IncidentBody};
 use crate::state::State;
+use crate::{openapi, problems};
+
+/// This endpoint in the contract.
+pub(crate) fn operation() -> Operation {
+    let mut id = count();
+    id["minimum"] = json!(1);
+    id["maximum"] = json!(i64::MAX);
+    let mut problems = vec![
+        Problem::invalid_parameters([Violation::parameter(
+            "id",
+            "not-an-id",
+            "must be a positive decimal number without sign or leading zeros",
+        )]),
+        problems::unknown_incident(999_999_999),
+    ];
+    problems.extend(openapi::problems());
+    Operation {
+        method: "get",
+        path: "/api/v1/incidents/{id}",
+        id: "getIncident",
+        summary: "Get an incident with everything recorded about it",
+        description:
+            "The latest state of an incident, of its analyses, workflow executions and actions, and every \
+                      version of every record about it, oldest first. The endpoint has no query parameters."
+                .to_owned(),
+        parameters: vec![Parameter {
+            name: "id",
+            place: Place::Path,
+            description: "Id of the incident, as Data Storage answered it.".to_owned(),
+            schema: id,
+            examples: vec![("found", json!(1)), ("not-found", json!(999_999_999))],
+        }],
+        bodies: Vec::new(),
+        answers: vec![Answer {
+            status: 200,
+            description: "The incident.",
+            content: Content {
+                media_type: "application/json",
+                schema: named("IncidentDetail"),
+                examples: vec![(
+                    "found",
+                    "An incident that was remediated",
+                    incident::detail_example(),
+                )],
+            },
+        }],
+        problems,
+    }
+}
 
 /// Answers 200 with the incident, 404 for an unknown id, 400 for what is no id and for any query parameter.
 pub(crate) async fn get(

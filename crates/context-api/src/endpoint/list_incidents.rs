@@ -5,18 +5,112 @@ use axum::Json;
 use axum::extract::State as Extract;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use service_kit::Problem;
+use serde_json::{Value, json};
 use service_kit::extract::QueryParameters;
+use service_kit::openapi::schema::{array, count, integer, named, one_of, required, sent};
+use service_kit::openapi::{Answer, Content, Operation, Parameter, Place};
+use service_kit::{Problem, Violation};
 
-use crate::filter;
-use crate::incident::IncidentBody;
-use crate::problems;
+use crate::incident::{self, IncidentBody};
 use crate::state::State;
+use crate::{filter, openapi, problems};
 
 const DEFAULT_LIMIT: i64 = 10;
 const MAX_LIMIT: i64 = 100;
 /// The database reads and throws away all rows before the offset.
 const MAX_OFFSET: i64 = 1_000_000;
+
+/// This endpoint in the contract.
+pub(crate) fn operation() -> Operation {
+    let parameter = |name, description: &str, mut schema: Value, default: Value, example: Value| {
+        schema["default"] = default;
+        Parameter {
+            name,
+            place: Place::Query,
+            description: description.to_owned(),
+            schema,
+            examples: vec![("filtered", example)],
+        }
+    };
+    let mut parameters = filter::parameters("filtered");
+    parameters.extend([
+        parameter(
+            "order",
+            "By the time of creation, newest or oldest first.",
+            one_of(["desc", "asc"]),
+            json!("desc"),
+            json!("asc"),
+        ),
+        parameter(
+            "limit",
+            "Most incidents of the page.",
+            integer(1, MAX_LIMIT),
+            json!(DEFAULT_LIMIT),
+            json!(5),
+        ),
+        parameter(
+            "offset",
+            "Incidents that pass the filters and are left out before the page.",
+            integer(0, MAX_OFFSET),
+            json!(0),
+            json!(0),
+        ),
+    ]);
+    let page =
+        |limit: i64| json!({"incidents": [incident::example()], "total": 1, "limit": limit, "offset": 0});
+    let mut problems = vec![Problem::invalid_parameters([Violation::parameter(
+        "limit",
+        "out-of-range",
+        "must be an integer from 1 to 100",
+    )])];
+    problems.extend(openapi::problems());
+    Operation {
+        method: "get",
+        path: "/api/v1/incidents",
+        id: "listIncidents",
+        summary: "List incidents",
+        description:
+            "A page of the incidents that pass all filters, and how many pass. A parameter that is unknown, \
+                      given twice or empty is refused."
+                .to_owned(),
+        parameters,
+        bodies: Vec::new(),
+        answers: vec![Answer {
+            status: 200,
+            description: "The page.",
+            content: Content {
+                media_type: "application/json",
+                schema: named("IncidentPage"),
+                examples: vec![
+                    ("all", "The newest incidents", page(DEFAULT_LIMIT)),
+                    ("filtered", "Those that pass every filter", page(5)),
+                ],
+            },
+        }],
+        problems,
+    }
+}
+
+/// The schema of the answer.
+pub(crate) fn schema() -> Value {
+    sent(
+        "A page of incidents.",
+        [
+            required(
+                "incidents",
+                array(named("Incident")),
+                "The incidents of the page, in the order asked for.",
+            ),
+            required("total", count(), "How many incidents pass the filters, exactly."),
+            required("limit", integer(1, MAX_LIMIT), "Most incidents of the page."),
+            required(
+                "offset",
+                integer(0, MAX_OFFSET),
+                "Incidents left out before the page.",
+            ),
+        ],
+    )
+}
 
 /// Answers 200 with a page, 400 naming every parameter that cannot be used.
 pub(crate) async fn get(

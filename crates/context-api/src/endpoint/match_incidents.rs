@@ -1,22 +1,26 @@
 //! `POST /api/v1/context/match`: the incidents most like a description, or like another incident.
 
 use audit_store::reader::{Hit, IncidentFilter, Search};
+use audit_store::record::RecordKind;
 use axum::Json;
 use axum::extract::State as Extract;
 use chrono::{DateTime, Utc};
 use embedding::canonical_query;
 use serde::Serialize;
-use serde_json::{Map, Value};
-use service_kit::Problem;
+use serde_json::{Map, Value, json};
 use service_kit::extract::{JsonObject, QueryParameters};
+use service_kit::openapi::schema::{
+    array, count, integer, named, number, one_of, optional, received, required, sent, string,
+};
+use service_kit::openapi::{Answer as Answers, Content, Operation, standard};
+use service_kit::{Problem, ProblemKind, Violation};
 use tokio::time::{Instant, timeout};
 
 use crate::body::BodyFields;
 use crate::database::identity;
-use crate::filter;
-use crate::incident::IncidentBody;
-use crate::problems;
+use crate::incident::{self, IncidentBody};
 use crate::state::State;
+use crate::{filter, openapi, problems};
 
 const MAX_DESCRIPTION_BYTES: usize = 10 * 1_024;
 const DEFAULT_RESULTS: i64 = 10;
@@ -25,6 +29,168 @@ const MAX_RESULTS: i64 = 100;
 /// Scores are told, and compared with `minSimilarity`, in whole steps of this: what a vector's components leave of
 /// more digits is noise, and the text itself must reach a `minSimilarity` of 1.
 const SCORE_STEPS: f64 = 1_000_000.0;
+
+/// This endpoint in the contract.
+pub(crate) fn operation() -> Operation {
+    let mut filtered = filter::example();
+    filtered.extend([
+        (
+            "description".to_owned(),
+            json!("checkout is killed because it runs out of memory"),
+        ),
+        ("maxResults".to_owned(), json!(5)),
+        ("minSimilarity".to_owned(), json!(0.3)),
+    ]);
+    let mut problems = vec![
+        Problem::validation([Violation::pointer(
+            "",
+            "exactly-one",
+            "must have exactly one of `description` and `incidentId`",
+        )]),
+        Problem::invalid_parameters([Violation::parameter("limit", "unknown", "is unknown")]),
+        problems::unknown_incident(999_999_999),
+        problems::embedding_pending(1),
+        Problem::new(ProblemKind::UNPROCESSABLE)
+            .with_detail("The provider of vectors does not take this description."),
+    ];
+    problems.extend(openapi::problems());
+    problems.extend(standard());
+    Operation {
+        method: "post",
+        path: "/api/v1/context/match",
+        id: "matchIncidents",
+        summary: "Find the incidents most like a description or another incident",
+        description:
+            "Searches by meaning among the incidents that pass all filters. An incident is as similar as the \
+                      nearest text recorded about it. The endpoint has no query parameters."
+                .to_owned(),
+        parameters: Vec::new(),
+        bodies: vec![Content {
+            media_type: "application/json",
+            schema: named("MatchRequest"),
+            examples: vec![
+                (
+                    "description",
+                    "Like a description",
+                    json!({"description": "checkout is killed because it runs out of memory"}),
+                ),
+                (
+                    "filtered",
+                    "Among those that pass every filter",
+                    Value::Object(filtered),
+                ),
+                (
+                    "incident",
+                    "Like another incident",
+                    json!({"incidentId": 1, "maxResults": 3}),
+                ),
+                (
+                    "not-found",
+                    "Like an incident that does not exist",
+                    json!({"incidentId": 999_999_999}),
+                ),
+            ],
+        }],
+        answers: vec![Answers {
+            status: 200,
+            description: "The matches, best first.",
+            content: Content {
+                media_type: "application/json",
+                schema: named("MatchAnswer"),
+                examples: vec![
+                    ("description", "One match", example(0.62)),
+                    ("filtered", "One match", example(0.62)),
+                    ("incident", "One match", example(0.87)),
+                ],
+            },
+        }],
+        problems,
+    }
+}
+
+/// The schemas of the body and of the answer.
+pub(crate) fn schemas() -> [(&'static str, Value); 3] {
+    let one_given =
+        |name: &str, kind: &str| json!({"properties": {name: {"type": kind}}, "required": [name]});
+    let mut request = received(
+        "What the matches shall be like, and which filters they shall pass.",
+        [
+            optional(
+                "description",
+                json!({
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": MAX_DESCRIPTION_BYTES,
+                    "pattern": r"^[^\u0000]*$",
+                }),
+                "What happened, in words: at most 10240 bytes of UTF-8. Not beside `incidentId`.",
+            ),
+            optional(
+                "incidentId",
+                integer(1, i64::MAX),
+                "The incident that the matches shall be like; it is not among them. Not beside `description`.",
+            ),
+            optional("maxResults", integer(1, MAX_RESULTS), "Most matches; 10 if absent."),
+            optional("minSimilarity", number(-1.0, 1.0), "Least `similarityScore` of a match; -1 if absent."),
+        ]
+        .into_iter()
+        .chain(filter::fields()),
+    );
+    request["oneOf"] = json!([
+        one_given("description", "string"),
+        one_given("incidentId", "integer")
+    ]);
+    let answer = sent(
+        "The matches of a search.",
+        [
+            required("matches", array(named("Match")), "The matches, best first."),
+            required(
+                "totalMatches",
+                count(),
+                "How many matches there are in this answer.",
+            ),
+            required(
+                "processingTimeMs",
+                count(),
+                "From the parsed body to the answer, in whole milliseconds.",
+            ),
+        ],
+    );
+    let hit = sent(
+        "One incident, and why it is here.",
+        [
+            required("incident", named("Incident"), "The incident."),
+            required(
+                "similarityScore",
+                number(-1.0, 1.0),
+                "Cosine similarity, with six digits after the point.",
+            ),
+            required(
+                "matchedOn",
+                one_of(RecordKind::ALL.iter().map(|kind| kind.as_str())),
+                "Kind of the record whose text is the nearest.",
+            ),
+            required("matchedText", string(), "That text, in its canonical form."),
+            required(
+                "ageSeconds",
+                count(),
+                "From the creation of the incident to now, in whole seconds.",
+            ),
+        ],
+    );
+    [("MatchRequest", request), ("MatchAnswer", answer), ("Match", hit)]
+}
+
+fn example(score: f64) -> Value {
+    json!({
+        "matches": [{
+            "incident": incident::example(), "similarityScore": score, "matchedOn": "remediation",
+            "matchedText": "KubePodCrashLooping Deployment checkout OOMKilled", "ageSeconds": 7200,
+        }],
+        "totalMatches": 1,
+        "processingTimeMs": 14,
+    })
+}
 
 /// Answers 200 with the matches, best first; 400 naming every rule that the body breaks; 404 for an unknown
 /// `incidentId`, 409 for one without a vector; 503 if the description's vector is not ready in time.

@@ -15,7 +15,7 @@ use crate::validation::{
 };
 
 /// Longest investigation, in seconds: a year. It keeps the number finite and sane.
-const MAX_INVESTIGATION_SECONDS: f64 = 31_536_000.0;
+pub(crate) const MAX_INVESTIGATION_SECONDS: f64 = 31_536_000.0;
 
 /// Stores one version of an AI analysis.
 pub(crate) async fn post(

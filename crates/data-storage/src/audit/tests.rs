@@ -10,18 +10,20 @@ use std::collections::BTreeSet;
 
 use audit_store::record::{Record, Timestamp};
 use chrono::DateTime;
+use jsonschema::Validator;
 use serde_json::{Value, json};
 use service_kit::Violation;
 
 use super::Parse;
+use crate::openapi;
 use crate::validation::Context;
 
 pub(super) use compound::{json_object, labels, step_statuses, texts};
+use rule::{Refusal, correlation_id, timestamp};
 pub(super) use rule::{
     Rule, base64, boolean, choice, fingerprint, identifier, integer, namespace, number, object_name,
     resource_kind, resource_name, text,
 };
-use rule::{correlation_id, timestamp};
 
 /// The time at which all tests take place.
 const NOW: &str = "2026-03-01T12:00:00Z";
@@ -44,6 +46,13 @@ pub(super) fn violations<const N: usize>(expected: [(&str, &'static str, &str); 
     expected
         .map(|(pointer, code, detail)| Violation::pointer(pointer, code, detail))
         .into()
+}
+
+/// Whether a schema has no words for what is wrong: a length in bytes, a bound or the order of times, the inside of a free object.
+fn beyond_schemas(refusal: &Refusal) -> bool {
+    let in_bytes = refusal.code == "too-long" && refusal.detail.ends_with("bytes long");
+    let of_time = refusal.detail.contains("years");
+    in_bytes || of_time || matches!(refusal.code, "too-deep" | "too-wide" | "nul" | "inconsistent")
 }
 
 fn merged(body: &Value, fields: &Value) -> Value {
@@ -75,13 +84,28 @@ impl Kind {
         record.payload().unwrap().0[field].clone()
     }
 
-    /// That each field has its rule, and that no field is without one.
+    /// What the contract says of this kind.
+    fn contract(&self) -> Validator {
+        let kind = self.parse(&self.minimal).unwrap().kind();
+        let mut schema = openapi::contract().document();
+        schema["$ref"] = json!(format!("#/components/schemas/{}", openapi::schema_name(kind)));
+        jsonschema::options()
+            .should_validate_formats(true)
+            .build(&schema)
+            .unwrap()
+    }
+
+    /// That each field has its rule, and that no field is without one; and that the contract says the same of each
+    /// field, and has no other.
     pub(super) fn check_fields(&self, fields: impl IntoIterator<Item = (&'static str, Rule)>) {
         let mut checked = BTreeSet::new();
+        let contract = self.contract();
         for (field, rule) in head_fields().into_iter().chain(fields) {
             checked.insert(field.to_owned());
             for value in rule.accepted {
                 assert_eq!(self.stored(field, &value), value, "{field}");
+                let body = merged(&self.minimal, &json!({ field: value }));
+                assert!(contract.is_valid(&body), "the contract refuses {field}: {value}");
             }
             for refusal in rule.refused {
                 assert_eq!(
@@ -89,23 +113,41 @@ impl Kind {
                     [Violation::pointer(
                         format!("/{field}{}", refusal.within),
                         refusal.code,
-                        refusal.detail
+                        refusal.detail.as_str()
                     )],
                     "{field}: {}",
+                    refusal.value
+                );
+                let body = merged(&self.minimal, &json!({ field: refusal.value }));
+                assert!(
+                    !contract.is_valid(&body) || beyond_schemas(&refusal),
+                    "the contract allows {field}: {}",
                     refusal.value
                 );
             }
         }
         let all: BTreeSet<String> = self.full.as_object().unwrap().keys().cloned().collect();
         assert_eq!(checked, all);
+        let kind = self.parse(&self.minimal).unwrap().kind();
+        let schema = openapi::records::schema(kind);
+        let described: BTreeSet<String> = schema["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect();
+        assert_eq!(described, all);
     }
 
     /// That `null` is the same as leaving a field out, and that the payload of a full body is that body.
     pub(super) fn check_absence(&self) {
         let minimal = self.parse(&self.minimal).unwrap();
         let required = self.minimal.as_object().unwrap();
+        let contract = self.contract();
         for field in self.full.as_object().unwrap().keys() {
             let result = self.with(&json!({ field: null }));
+            let body = merged(&self.minimal, &json!({ field: null }));
+            assert_eq!(contract.is_valid(&body), result.is_ok(), "{field}: null");
             if required.contains_key(field) {
                 let pointer = format!("/{field}");
                 assert_eq!(
@@ -122,6 +164,8 @@ impl Kind {
 
     /// That unknown fields are refused beside everything else, whatever they hold.
     pub(super) fn check_unknown_fields(&self) {
+        let unknown_to_contract = merged(&self.minimal, &json!({"Name": "x"}));
+        assert!(!self.contract().is_valid(&unknown_to_contract));
         let unknown = "is not a field of this record";
         assert_eq!(
             self.with(&json!({"Name": "x", "a~/b": null, "id\u{0}": 1, "phase": "Done"}))

@@ -15,7 +15,7 @@ use crate::validation::{
 };
 
 /// Most steps of a workflow.
-const MAX_STEPS: i64 = 1_000;
+pub(crate) const MAX_STEPS: i64 = 1_000;
 
 /// Stores one version of a workflow execution.
 pub(crate) async fn post(

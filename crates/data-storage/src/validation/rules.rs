@@ -13,17 +13,17 @@ use super::fields::{Fields, Refused};
 /// Longest free text, in bytes of UTF-8.
 pub(crate) const MAX_TEXT_BYTES: usize = 10 * 1024;
 /// Longest identifier that Kubernetes gives no rule for, in characters.
-const MAX_IDENTIFIER_CHARS: usize = 253;
+pub(crate) const MAX_IDENTIFIER_CHARS: usize = 253;
 /// Longest name of a custom resource: an RFC 1123 subdomain.
-const MAX_NAME_CHARS: usize = 253;
+pub(crate) const MAX_NAME_CHARS: usize = 253;
 /// Longest RFC 1123 label.
-const MAX_LABEL_CHARS: usize = 63;
+pub(crate) const MAX_LABEL_CHARS: usize = 63;
 /// Deepest nesting of a JSON value inside a record.
-const MAX_DEPTH: usize = 32;
+pub(crate) const MAX_DEPTH: usize = 32;
 /// Most values in a JSON value inside a record, on all its levels together.
-const MAX_VALUES: usize = 10_000;
+pub(crate) const MAX_VALUES: usize = 10_000;
 /// Most entries of an array or of labels.
-const MAX_ENTRIES: usize = 1_000;
+pub(crate) const MAX_ENTRIES: usize = 1_000;
 /// Years a time may fall into: those that RFC 3339 and PostgreSQL write alike, from the epoch on.
 const YEARS: RangeInclusive<i32> = 1970..=9998;
 /// How far a clock of a sender may be ahead.

@@ -30,6 +30,7 @@ fn the_commands_are_listed() {
             "fsck          Check that the read model is the fold of the ledger and that every invariant holds; exit code 1 if not",
             "hold          Place, release and list legal holds, which keep whole months from retention",
             "retention     Show what retention would drop now, and what holds keep. Nothing is changed",
+            "openapi       Print the OpenAPI document of a service",
             "bootstrap     Fetch what `up` and the tests need, and start nothing",
             "-V, --version  Print version",
         ],

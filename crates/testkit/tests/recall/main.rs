@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, reason = "test support")]
 
 mod both;
+mod contract;
 mod demo;
 mod families;
 mod fields;

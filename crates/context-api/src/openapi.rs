@@ -1,0 +1,81 @@
+//! The contract of Context API: its operations, in OpenAPI 3.1.
+//!
+//! Each endpoint describes itself, beside its handler: a new one is a line of `operations` here, and its new schemas are
+//! a line of `schemas`.
+
+use serde_json::Value;
+use service_kit::openapi::{Contract, Operation};
+use service_kit::{Problem, ProblemKind};
+
+use crate::endpoint::{get_incident, list_incidents, match_incidents};
+use crate::{incident, problems};
+
+/// Version of the contract.
+const VERSION: &str = "1.0.0";
+
+/// What the document says of the service.
+const DESCRIPTION: &str = "Gives back what Data Storage recorded: incidents, their history, and search by meaning.
+
+What is absent is left out of an answer; times are RFC 3339 in UTC. Readers must ignore fields that they do not know. \
+Requests are read strictly: a parameter or field that is not listed is refused. In a body `null` is the same as leaving \
+a field out.
+
+Every error is a problem document (RFC 9457) that lists everything that is wrong.
+
+Not part of this contract: on the port of the API and on the port of metrics `GET /healthz` and `GET /readyz`, on the \
+port of metrics `GET /metrics`; on the port of the API this document as `GET /openapi.json` and `GET /docs`.";
+
+fn operations() -> Vec<Operation> {
+    vec![
+        list_incidents::operation(),
+        get_incident::operation(),
+        match_incidents::operation(),
+    ]
+}
+
+fn schemas() -> Vec<(&'static str, Value)> {
+    let mut schemas = vec![("IncidentPage", list_incidents::schema())];
+    schemas.extend(incident::schemas());
+    schemas.extend(match_incidents::schemas());
+    schemas
+}
+
+/// The contract.
+#[must_use]
+pub fn contract() -> Contract {
+    Contract {
+        title: "Kubernaut Context API",
+        version: VERSION,
+        description: DESCRIPTION.to_owned(),
+        token: None,
+        schemas: schemas(),
+        operations: operations(),
+    }
+}
+
+/// What every operation may be answered with that asks the database.
+pub(crate) fn problems() -> Vec<Problem> {
+    vec![
+        problems::database_away(),
+        Problem::internal("an example"),
+        Problem::new(ProblemKind::GATEWAY_TIMEOUT),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_path_of_the_router_is_in_the_contract() {
+        let router = include_str!("router.rs");
+        let served: BTreeSet<&str> = router
+            .split('"')
+            .filter(|literal| literal.starts_with("/api/"))
+            .collect();
+        let documented = operations().iter().map(|operation| operation.path).collect();
+        assert_eq!(served, documented);
+    }
+}
