@@ -112,7 +112,10 @@ pub fn time() -> Value {
 
 /// Entries of one schema.
 pub fn array(items: Value) -> Value {
-    json!({"type": "array", "items": items})
+    Value::Object(Map::from_iter([
+        ("type".to_owned(), "array".into()),
+        ("items".to_owned(), items),
+    ]))
 }
 
 /// An object of anybody's making.

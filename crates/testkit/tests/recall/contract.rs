@@ -347,3 +347,18 @@ async fn each_service_serves_its_document_and_a_page_that_shows_it() {
         );
     }
 }
+
+#[test]
+fn the_committed_documents_are_those_of_the_code() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../api");
+    for (service, contract) in [
+        ("data-storage", data_storage::openapi::contract()),
+        ("context-api", context_api::openapi::contract()),
+    ] {
+        let committed = std::fs::read_to_string(root.join(format!("{service}.openapi.json")));
+        assert!(
+            committed.expect("the document") == contract.text(),
+            "{service}: run `cargo xtask openapi` and commit it"
+        );
+    }
+}
