@@ -27,6 +27,10 @@ use crate::{StoreError, WriteStore};
 pub use keys::{IdempotencyKey, remove_expired as remove_expired_keys};
 pub use ledger::EventRef;
 
+/// How long a transaction waits for a lock: long enough for another write, short enough that what DDL or a rebuild
+/// holds up does not hold up everything that came with it.
+const LOCK_TIMEOUT: &str = "1s";
+
 /// A validated record on its way into the store.
 #[derive(Debug, Clone)]
 pub struct NewRecord {
@@ -64,7 +68,7 @@ impl NewRecord {
         let (payload, payload_sha256) = record.payload()?;
         Ok(Self {
             record,
-            size: payload.to_string().len(),
+            size: 2 * memory(&payload),
             payload,
             payload_sha256,
             actor,
@@ -74,7 +78,7 @@ impl NewRecord {
         })
     }
 
-    /// Bytes that its payload takes up as JSON text, as a measure of what it takes up at all.
+    /// Bytes of memory that it takes up, by estimate: as a record and as a payload.
     #[must_use]
     pub fn size(&self) -> usize {
         self.size
@@ -84,6 +88,21 @@ impl NewRecord {
     #[must_use]
     pub fn record(&self) -> &Record {
         &self.record
+    }
+}
+
+/// Bytes of memory that a JSON value takes up, by estimate: 32 for itself, its text, and for an object that is not
+/// empty a node of its tree, which has room for 11 entries.
+fn memory(value: &Value) -> usize {
+    const NODE: usize = 640;
+    32 + match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(memory).sum(),
+        Value::Object(entries) => {
+            let contents = entries.iter().map(|(key, value)| 24 + key.len() + memory(value));
+            entries.len().div_ceil(11) * NODE + contents.sum::<usize>()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
     }
 }
 
@@ -157,8 +176,8 @@ pub async fn write_batch(
 
 /// Writes groups, answering each in its place, in one transaction if the database takes them all.
 ///
-/// A transaction that the database refuses is halved until the culprit is alone: `log2(n)` transactions more for one
-/// bad group among n. Errors that are not about the data fail all groups.
+/// A transaction that the database refuses, or that does not get its locks, is halved until the culprit is alone:
+/// `log2(n)` transactions more for one bad group among n. Other errors fail all groups.
 pub async fn write_groups(
     store: &WriteStore,
     model: &ModelIdentity,
@@ -166,8 +185,7 @@ pub async fn write_groups(
 ) -> Vec<Result<Vec<Receipt>, StoreError>> {
     match write_together(store, model, groups).await {
         Ok(results) => results,
-        Err(error @ StoreError::Rejected { .. }) if groups.len() == 1 => vec![Err(error)],
-        Err(StoreError::Rejected { .. }) => {
+        Err(StoreError::Rejected { .. } | StoreError::Contention(_)) if groups.len() > 1 => {
             let (left, right) = groups.split_at(groups.len() / 2);
             let mut results = Box::pin(write_groups(store, model, left)).await;
             results.extend(Box::pin(write_groups(store, model, right)).await);
@@ -206,6 +224,9 @@ async fn in_transaction(
     groups: &[Group],
 ) -> Result<Vec<Result<Vec<Receipt>, StoreError>>, StoreError> {
     let mut transaction = connection.begin().await?;
+    sqlx::query!("SELECT set_config('lock_timeout', $1, true)", LOCK_TIMEOUT)
+        .fetch_one(&mut *transaction)
+        .await?;
     let may_go_on = keys::take(&mut transaction, groups).await?;
     let records: Vec<&NewRecord> = groups
         .iter()
@@ -273,16 +294,18 @@ fn new_kinds(records: &[&NewRecord], events: &[ledger::Appended]) -> HashSet<Rec
 /// The same error for each group of a transaction.
 fn shared(error: StoreError, count: usize) -> Vec<Result<Vec<Receipt>, StoreError>> {
     let again = |error: &StoreError| match error {
-        StoreError::Contention(_) => StoreError::Contention(sqlx::Error::Protocol(error.to_string())),
-        StoreError::Timeout(_) => StoreError::Timeout(sqlx::Error::Protocol(error.to_string())),
+        StoreError::Contention(cause) => StoreError::Contention(sqlx::Error::Protocol(cause.to_string())),
+        StoreError::Timeout(cause) => StoreError::Timeout(sqlx::Error::Protocol(cause.to_string())),
         StoreError::Full(cause) => StoreError::Full(sqlx::Error::Protocol(cause.to_string())),
         StoreError::OtherModel(model) => StoreError::OtherModel(model.clone()),
         StoreError::Inconsistent(what) => StoreError::Inconsistent(what.clone()),
         StoreError::KeyReused => StoreError::KeyReused,
         StoreError::Driver(cause) => StoreError::Driver(sqlx::Error::Protocol(cause.to_string())),
-        StoreError::Unavailable(cause) | StoreError::Rejected { source: cause, .. } => {
-            StoreError::Unavailable(sqlx::Error::Protocol(cause.to_string()))
-        }
+        StoreError::Rejected { constraint, source } => StoreError::Rejected {
+            constraint: constraint.clone(),
+            source: sqlx::Error::Protocol(source.to_string()),
+        },
+        StoreError::Unavailable(cause) => StoreError::Unavailable(sqlx::Error::Protocol(cause.to_string())),
     };
     let mut results: Vec<_> = (1..count).map(|_| Err(again(&error))).collect();
     results.push(Err(error));

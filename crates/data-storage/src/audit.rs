@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use service_kit::auth::Caller;
+use service_kit::boundary::Correlation;
 use service_kit::{Problem, Violation};
 
 use crate::idempotency::RequestKey;
@@ -72,6 +73,7 @@ fn parser(kind: RecordKind) -> Parse {
 async fn store(
     state: &State,
     caller: &Caller,
+    correlation: &Correlation,
     key: RequestKey,
     kind: RecordKind,
     body: Map<String, Value>,
@@ -81,6 +83,7 @@ async fn store(
         state.metrics.count_violations(&violations);
         Problem::validation(violations)
     })?;
+    correlation.tell(&record.head().correlation_id);
     let key = key.of(
         kind.as_str(),
         Value::Object(body),

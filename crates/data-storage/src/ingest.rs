@@ -245,9 +245,10 @@ fn problem(error: StoreError) -> Problem {
             .with_detail("The record was not stored. It can be sent again once there is room.")
             .with_retry_after(FULL_FOR)
             .with_cause(error),
+        // Not what PostgreSQL says: it quotes values.
         StoreError::Rejected { .. } => Problem::new(ProblemKind::UNPROCESSABLE)
             .with_detail("The database refused the record.")
-            .with_cause(error),
+            .with_cause(error.to_string()),
         StoreError::KeyReused => Problem::new(KEY_REUSED)
             .with_detail("The key was given with another request before.")
             .with_violations([Violation::header(

@@ -1,11 +1,14 @@
 //! Vectors of recent texts, so that what happens often is computed once.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 use sha2::{Digest, Sha256};
@@ -70,8 +73,12 @@ struct Shared {
     vectors: Cache<[u8; 32], Arc<[f32]>>,
     lookup: Option<Lookup>,
     embedder: Embedder,
+    /// One for each text that is worked on, however many wait for it.
+    flights: Mutex<HashMap<[u8; 32], Flight>>,
     counters: Counters,
 }
+
+type Flight = futures::future::Shared<BoxFuture<'static, Result<Arc<[f32]>, EmbedError>>>;
 
 #[derive(Debug, Default)]
 struct Counters {
@@ -119,6 +126,7 @@ impl EmbeddingCache {
                 vectors,
                 lookup,
                 embedder,
+                flights: Mutex::default(),
                 counters: Counters::default(),
             }),
         }
@@ -140,17 +148,33 @@ impl EmbeddingCache {
             return Ok(vector);
         }
         count(&self.shared.counters.misses);
-        let shared = Arc::clone(&self.shared);
+        self.flight(key, text).await
+    }
+
+    /// The work on a text: what is under way, or else a task of its own.
+    fn flight(&self, key: [u8; 32], text: &str) -> Flight {
+        let mut flights = self.shared.flights();
+        if let Some(flight) = flights.get(&key) {
+            return flight.clone();
+        }
+        let landing = Landing {
+            shared: Arc::clone(&self.shared),
+            key,
+        };
         let text = text.to_owned();
-        tokio::spawn(async move { shared.fill(key, text).await })
-            .await
-            .unwrap_or_else(|error| {
+        let task = tokio::spawn(async move { landing.shared.fill(key, text).await });
+        let flight = async move {
+            task.await.unwrap_or_else(|error| {
                 Err(if error.is_panic() {
                     EmbedError::Panicked
                 } else {
                     EmbedError::Stopped
                 })
             })
+        };
+        let flight = flight.boxed().shared();
+        flights.insert(key, flight.clone());
+        flight
     }
 
     /// What happened so far. Cheap: for a collector of metrics to ask at every scrape.
@@ -165,7 +189,23 @@ impl EmbeddingCache {
     }
 }
 
+/// The end of the work on a text, however it ends.
+struct Landing {
+    shared: Arc<Shared>,
+    key: [u8; 32],
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.shared.flights().remove(&self.key);
+    }
+}
+
 impl Shared {
+    fn flights(&self) -> MutexGuard<'_, HashMap<[u8; 32], Flight>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn fill(&self, key: [u8; 32], text: String) -> Result<Arc<[f32]>, EmbedError> {
         let vector = self.vectors.try_get_with(key, self.make(key, text)).await;
         vector.map_err(|error| EmbedError::clone(&error))

@@ -15,7 +15,7 @@
 //!
 //! This is a net, not a vault: a password in the middle of a sentence, or under a name that does not say so, passes.
 //!
-//! To add a rule for a new shape, add a line to the table in `rules.rs` and cases to `tests/corpus/`; to add a name,
+//! To add a rule for a new shape, add a line to the table in `rules.rs` and cases to `tests/policy/corpus/`; to add a name,
 //! `keys.rs`. Both raise [`POLICY_VERSION`].
 
 mod assignment;
@@ -48,15 +48,21 @@ pub fn redact_text<'a>(text: &'a str, findings: &mut Findings) -> Cow<'a, str> {
     text::redact(text, findings)
 }
 
-/// The same for bytes that may be text: whatever is not UTF-8 is not looked into and comes back as it is.
+/// The same for bytes that may be text: bytes that are not UTF-8 stay as they are, and the text between them is redacted.
 #[must_use]
 pub fn redact_bytes<'a>(bytes: &'a [u8], findings: &mut Findings) -> Cow<'a, [u8]> {
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        return Cow::Borrowed(bytes);
-    };
-    match text::redact(text, findings) {
-        Cow::Borrowed(_) => Cow::Borrowed(bytes),
-        Cow::Owned(redacted) => Cow::Owned(redacted.into_bytes()),
+    let mut clean = Vec::with_capacity(bytes.len());
+    let mut is_changed = false;
+    for chunk in bytes.utf8_chunks() {
+        let text = text::redact(chunk.valid(), findings);
+        is_changed |= matches!(text, Cow::Owned(_));
+        clean.extend_from_slice(text.as_bytes());
+        clean.extend_from_slice(chunk.invalid());
+    }
+    if is_changed {
+        Cow::Owned(clean)
+    } else {
+        Cow::Borrowed(bytes)
     }
 }
 

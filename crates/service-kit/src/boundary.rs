@@ -1,5 +1,6 @@
 //! What happens around every request, in one visible place.
 
+mod correlation;
 mod deadline;
 mod observe;
 mod panic;
@@ -10,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{Extension, Router, middleware};
 use serde::Deserialize;
 
+pub use self::correlation::Correlation;
 pub use self::request_id::{REQUEST_ID_HEADER, RequestId, RequestIds};
 use crate::{
     extract::{

@@ -13,7 +13,7 @@ mod query;
 pub(crate) use self::body::discard_body;
 pub use self::{
     body::{BodyBytes, BodyLimits},
-    json::{JsonObject, media_type, parse_json},
+    json::{JsonObject, ValueBudget, media_type, parse_json},
     parameter::{parse_seconds, parse_timestamp},
     path::PathParameters,
     query::QueryParameters,

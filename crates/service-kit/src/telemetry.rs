@@ -340,7 +340,7 @@ mod tests {
         };
         let refusal = |endpoint: &str, sample_ratio| {
             let traces = TracesConfig {
-                endpoint: endpoint.to_owned(),
+                endpoint: crate::config::Secret::new(endpoint),
                 sample_ratio,
                 ..TracesConfig::off()
             };

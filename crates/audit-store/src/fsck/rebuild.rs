@@ -105,9 +105,9 @@ fn refuse_damage(pass: Pass, options: &Options) -> Result<(), FsckError> {
     }
 }
 
-/// Holds up writers, and whoever makes or drops partitions. Everybody takes these locks in this order.
+/// Holds up writers, and maintenance, which makes and drops partitions under the same advisory lock.
 async fn lock(connection: &mut PgConnection, schema: &SchemaName) -> Result<(), StoreError> {
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('kubernaut partitions ' || $1, 0))")
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('kubernaut maintenance ' || $1, 0))")
         .bind(schema.data())
         .execute(&mut *connection)
         .await?;

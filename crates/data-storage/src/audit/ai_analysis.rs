@@ -1,10 +1,12 @@
 //! `POST /api/v1/audit/aianalysis`: why it happened, and what should be done.
 
 use audit_store::record::{AiAnalysis, Record, RecordKind, SignalType};
+use axum::Extension;
 use axum::extract::State as Extract;
 use axum::response::Response;
 use serde_json::{Map, Value};
 use service_kit::auth::Caller;
+use service_kit::boundary::Correlation;
 use service_kit::extract::JsonObject;
 use service_kit::{Problem, Violation};
 
@@ -21,10 +23,11 @@ pub(crate) const MAX_INVESTIGATION_SECONDS: f64 = 31_536_000.0;
 pub(crate) async fn post(
     Extract(state): Extract<State>,
     caller: Caller,
+    Extension(correlation): Extension<Correlation>,
     key: RequestKey,
     JsonObject(body): JsonObject,
 ) -> Result<Response, Problem> {
-    super::store(&state, &caller, key, RecordKind::AiAnalysis, body).await
+    super::store(&state, &caller, &correlation, key, RecordKind::AiAnalysis, body).await
 }
 
 pub(super) fn parse(body: &Map<String, Value>, context: &Context) -> Result<Record, Vec<Violation>> {

@@ -1,10 +1,12 @@
 //! `POST /api/v1/audit/execution`: an action on the cluster, as one step of a workflow.
 
 use audit_store::record::{Execution, Record, RecordKind};
+use axum::Extension;
 use axum::extract::State as Extract;
 use axum::response::Response;
 use serde_json::{Map, Value};
 use service_kit::auth::Caller;
+use service_kit::boundary::Correlation;
 use service_kit::extract::JsonObject;
 use service_kit::{Problem, Violation};
 
@@ -19,10 +21,11 @@ use crate::validation::{
 pub(crate) async fn post(
     Extract(state): Extract<State>,
     caller: Caller,
+    Extension(correlation): Extension<Correlation>,
     key: RequestKey,
     JsonObject(body): JsonObject,
 ) -> Result<Response, Problem> {
-    super::store(&state, &caller, key, RecordKind::Execution, body).await
+    super::store(&state, &caller, &correlation, key, RecordKind::Execution, body).await
 }
 
 pub(super) fn parse(body: &Map<String, Value>, context: &Context) -> Result<Record, Vec<Violation>> {

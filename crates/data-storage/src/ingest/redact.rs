@@ -44,13 +44,18 @@ pub(super) fn prepare(
 
 /// Takes the secrets out of the fields of a record, also out of those that are encoded.
 pub(crate) fn redact(fields: &mut Map<String, Value>, findings: &mut Findings) {
-    if let Some(Value::String(encoded)) = fields.get_mut(ENCODED)
-        && let Ok(bytes) = STANDARD.decode(encoded.as_bytes())
-        && let Cow::Owned(clean) = redact_bytes(&bytes, findings)
-    {
-        *encoded = STANDARD.encode(clean);
-    }
+    // Kept apart from the rest: in base64 anything can look like a secret, and must still be base64 afterwards.
+    let encoded = fields.remove(ENCODED);
     redact_map(fields, findings);
+    if let Some(mut encoded) = encoded {
+        if let Value::String(text) = &mut encoded
+            && let Ok(bytes) = STANDARD.decode(text.as_bytes())
+            && let Cow::Owned(clean) = redact_bytes(&bytes, findings)
+        {
+            *text = STANDARD.encode(clean);
+        }
+        fields.insert(ENCODED.to_owned(), encoded);
+    }
 }
 
 #[cfg(test)]
@@ -74,6 +79,22 @@ mod tests {
             redacted(json!({ENCODED: payload("correct-horse")})),
             json!({ENCODED: payload("***")})
         );
+        // A byte that is no UTF-8 hides nothing.
+        let around =
+            |secret: &str| STANDARD.encode([b"\xff password=", secret.as_bytes(), b" \xe9t\xe9"].concat());
+        assert_eq!(
+            redacted(json!({ENCODED: around("correct-horse")})),
+            json!({ENCODED: around("***")})
+        );
+        // What looks like a secret once it is encoded stays decodable.
+        let key = STANDARD.encode(
+            "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----",
+        );
+        let Value::String(clean) = redacted(json!({ENCODED: key}))[ENCODED].clone() else {
+            panic!("a string")
+        };
+        let clean = String::from_utf8(STANDARD.decode(clean).unwrap()).unwrap();
+        assert!(!clean.contains("MIIEvQ") && clean.contains("***"), "{clean}");
         let binary = STANDARD.encode([0xff, 0xfe, 0, 1]);
         assert_eq!(redacted(json!({ENCODED: binary})), json!({ENCODED: binary}));
     }

@@ -16,3 +16,4 @@ mod replays;
 mod secrets;
 mod settings;
 mod storing;
+mod telling;

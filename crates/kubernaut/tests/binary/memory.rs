@@ -21,6 +21,7 @@ const BODY_BYTES: usize = 1_000_000;
 /// Memory, in bytes, for each byte of a body that is one long text: it is there as text and as JSON, for the ledger
 /// and for the handler. Measured: 5.
 const TEXT_FACTOR: usize = 10;
+
 fn body(name: &str, filling: &Value) -> Value {
     let fields = json!({"createdAt": "2026-01-01T00:00:00Z", "actionParameters": {"filling": filling}});
     records::with(records::remediation(name), fields)

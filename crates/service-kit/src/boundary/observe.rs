@@ -13,7 +13,7 @@ use opentelemetry::{Context, trace::FutureExt};
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
-use super::{REQUEST_ID_HEADER, RequestId, RequestIds};
+use super::{Correlation, REQUEST_ID_HEADER, RequestId, RequestIds};
 use crate::{
     metrics::{Finished, HttpMetrics, Route, method_label},
     problem::{Occurrence, Problem},
@@ -34,6 +34,7 @@ pub(super) async fn observe(
     let path = request.uri().path().to_owned();
     let observed = Observed::start(&observer, &request, request_id.clone());
     request.extensions_mut().insert(request_id.clone());
+    request.extensions_mut().insert(observed.correlation.clone());
 
     let inside = next
         .run(request)
@@ -68,6 +69,7 @@ struct Observed {
     span: Span,
     /// The trace that the request belongs to.
     context: Context,
+    correlation: Correlation,
     finished: bool,
 }
 
@@ -86,6 +88,7 @@ impl Observed {
             request_id = request_id.as_str(),
             method,
             route = route.as_str(),
+            correlation_id = tracing::field::Empty,
         );
         let context = server_span::begin(&span, request, method);
         Self {
@@ -96,6 +99,7 @@ impl Observed {
             started: Instant::now(),
             span,
             context,
+            correlation: Correlation::default(),
             finished: false,
         }
     }
@@ -130,6 +134,7 @@ impl Observed {
                     status = status.as_u16(),
                     duration_ms = duration.as_secs_f64() * 1_000.0,
                     request_id = self.request_id.as_str(),
+                    correlation_id = self.correlation.id(),
                     problem,
                     cause,
                     "answered"

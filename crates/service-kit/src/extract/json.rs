@@ -15,7 +15,7 @@ use crate::problem::{Problem, ProblemKind, Violation};
 /// A body of media type `application/json` that is one JSON object.
 ///
 /// An object that names one key twice is refused: which of the two counts would depend on the reader, and a record is
-/// read by many. Nesting is limited to 127 levels, and the number of values to [`values_allowed`].
+/// read by many. Nesting is limited to 127 levels, and the number of values by [`ValueBudget`].
 ///
 /// # Errors
 ///
@@ -58,28 +58,42 @@ impl JsonObject {
 ///
 /// 400 `malformed-json`, with line and column.
 pub fn parse_json(text: &[u8]) -> Result<Value, Problem> {
-    let left = Cell::new(Some(values_allowed(text.len())));
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    StrictValue(&left)
-        .deserialize(&mut deserializer)
-        .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|error| {
-            if left.get().is_none() {
-                Problem::new(ProblemKind::PAYLOAD_TOO_LARGE)
-                    .with_detail("The body holds too many JSON values for its size.")
-            } else {
-                Problem::new(ProblemKind::MALFORMED_JSON).with_detail(error.to_string())
-            }
-        })
+    ValueBudget::of(text.len()).parse(text)
 }
 
-/// How many JSON values a body of this many bytes may hold.
+/// How many JSON values a body may hold, so that its memory stays in proportion to its bytes.
 ///
-/// A value takes up 32 bytes of memory and more, but only two in a body such as `[1,1,1]`. With a value for every 8
-/// bytes, which is what `"k":"v"` takes, memory stays within some ten times the body; the first 10,000 are free, so that
-/// an array of numbers is not refused.
-fn values_allowed(bytes: usize) -> usize {
-    10_000 + bytes / 8
+/// A value takes up 32 bytes of memory, but only two in a body such as `[1,1,1]`; an object that is not empty takes up
+/// the node of a tree, which is counted as 20 values. A body may hold 10,000, and one more for every 4 of its bytes: its
+/// memory is then at most 320 kB and eight times its size, whatever is in it.
+#[derive(Debug)]
+pub struct ValueBudget(Cell<Option<usize>>);
+
+impl ValueBudget {
+    /// The budget of a body of so many bytes, however many texts are in it.
+    pub fn of(bytes: usize) -> Self {
+        Self(Cell::new(Some(10_000 + bytes / 4)))
+    }
+
+    /// Reads a text of the body, as [`parse_json`].
+    ///
+    /// # Errors
+    ///
+    /// 400 `malformed-json`, with line and column; 413 when the budget is used up.
+    pub fn parse(&self, text: &[u8]) -> Result<Value, Problem> {
+        let mut deserializer = serde_json::Deserializer::from_slice(text);
+        StrictValue(&self.0)
+            .deserialize(&mut deserializer)
+            .and_then(|value| deserializer.end().map(|()| value))
+            .map_err(|error| {
+                if self.0.get().is_none() {
+                    Problem::new(ProblemKind::PAYLOAD_TOO_LARGE)
+                        .with_detail("The body holds too many JSON values for its size.")
+                } else {
+                    Problem::new(ProblemKind::MALFORMED_JSON).with_detail(error.to_string())
+                }
+            })
+    }
 }
 
 /// Which of the accepted media types a body is sent as; its charset, if it names one, must be UTF-8.
@@ -127,14 +141,21 @@ impl<'de> DeserializeSeed<'de> for StrictValue<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        let left = self.0.get().and_then(|left| left.checked_sub(1));
-        self.0.set(left);
-        if left.is_none() {
-            return Err(D::Error::custom("too many values"));
-        }
+        self.take(1)?;
         deserializer.deserialize_any(self)
     }
 }
+
+impl StrictValue<'_> {
+    fn take<E: serde::de::Error>(self, values: usize) -> Result<(), E> {
+        let left = self.0.get().and_then(|left| left.checked_sub(values));
+        self.0.set(left);
+        left.map(drop).ok_or_else(|| E::custom("too many values"))
+    }
+}
+
+/// Values that an object counts as beside itself, once it has an entry.
+const OBJECT_VALUES: usize = 20;
 
 impl<'de> Visitor<'de> for StrictValue<'_> {
     type Value = Value;
@@ -183,12 +204,17 @@ impl<'de> Visitor<'de> for StrictValue<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
+        let mut is_first = true;
         while let Some(key) = entries.next_key::<String>()? {
             if object.contains_key(&key) {
                 return Err(A::Error::custom(format_args!(
                     "the key {:?} is repeated",
                     shorten(&key)
                 )));
+            }
+            if is_first {
+                self.take(OBJECT_VALUES)?;
+                is_first = false;
             }
             object.insert(key, entries.next_value_seed(self)?);
         }
@@ -235,13 +261,27 @@ mod tests {
 
     #[test]
     fn a_body_of_more_values_than_bytes_for_them_is_too_large() {
-        // The array is a value, too; 10,000 values are free, and 8 bytes pay for another.
-        let numbers = |count: usize| format!("[{}1]", "1,".repeat(count - 1));
-        assert!(parse_json(numbers(13_331).as_bytes()).is_ok());
-        let problem = parse_json(numbers(13_335).as_bytes()).unwrap_err();
-        assert_eq!(problem.kind(), ProblemKind::PAYLOAD_TOO_LARGE);
-        let spaced = numbers(13_335).replace(',', ", ");
-        assert!(parse_json(spaced.as_bytes()).is_ok());
+        // The array is a value, too; 10,000 values are free, and 4 bytes pay for another.
+        let array = |item: &str, count: usize| format!("[{}{item}]", format!("{item},").repeat(count - 1));
+        let is_taken = |text: &str| match parse_json(text.as_bytes()) {
+            Ok(_) => true,
+            Err(problem) => {
+                assert_eq!(problem.kind(), ProblemKind::PAYLOAD_TOO_LARGE);
+                false
+            }
+        };
+        assert!(is_taken(&array("1", 19_998)));
+        assert!(!is_taken(&array("1", 20_002)));
+        assert!(is_taken(&array("1", 20_002).replace(',', ", ")));
+        // An object counts for 21, and for its entries; 8 bytes of it pay for 2.
+        assert!(is_taken(&array(r#"{"a":1}"#, 499)));
+        assert!(!is_taken(&array(r#"{"a":1}"#, 501)));
+        let budget = ValueBudget::of(0);
+        assert!(budget.parse(array("1", 6_000).as_bytes()).is_ok());
+        assert!(
+            budget.parse(array("1", 6_000).as_bytes()).is_err(),
+            "texts of one body share"
+        );
     }
 
     #[test]

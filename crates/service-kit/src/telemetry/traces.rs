@@ -24,15 +24,15 @@ use super::{
     export::{Bounded, Counted, Pending, TraceMetrics},
     server_span,
 };
-use crate::crypto;
+use crate::{config::Secret, crypto};
 
 /// The section `[traces]` of a service's configuration.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TracesConfig {
     /// Where the collector takes spans by OTLP over HTTP, such as `http://collector:4318/v1/traces`; empty, there are no
     /// traces.
-    pub endpoint: String,
+    pub endpoint: Secret,
     /// Fraction, from 0 to 1, of the traces that begin here that are sent. One that began at a caller is sent if the
     /// caller sends its own part.
     pub sample_ratio: f64,
@@ -53,7 +53,7 @@ impl TracesConfig {
     /// No traces. The other values are those that the specification of the SDK recommends, and 5 s for the collector.
     pub fn off() -> Self {
         Self {
-            endpoint: String::new(),
+            endpoint: Secret::new(""),
             sample_ratio: 1.0,
             timeout: Duration::from_secs(5),
             queue: 2_048,
@@ -78,7 +78,7 @@ impl Traces {
         config: &TracesConfig,
         metrics: &TraceMetrics,
     ) -> Result<Option<Self>, TelemetryError> {
-        if config.endpoint.is_empty() {
+        if config.endpoint.expose().is_empty() {
             return Ok(None);
         }
         if !(0.0..=1.0).contains(&config.sample_ratio) {
@@ -156,8 +156,8 @@ impl Traces {
 /// follows redirections.
 fn exporter(config: &TracesConfig) -> Result<SpanExporter, TelemetryError> {
     let (plain, encrypted) = (
-        config.endpoint.starts_with("http://"),
-        config.endpoint.starts_with("https://"),
+        config.endpoint.expose().starts_with("http://"),
+        config.endpoint.expose().starts_with("https://"),
     );
     if !plain && !encrypted {
         return Err(TelemetryError::Endpoint(
@@ -187,7 +187,7 @@ fn exporter(config: &TracesConfig) -> Result<SpanExporter, TelemetryError> {
     SpanExporter::builder()
         .with_http()
         .with_http_client(client)
-        .with_endpoint(config.endpoint.clone())
+        .with_endpoint(config.endpoint.expose())
         .with_protocol(Protocol::HttpBinary)
         .with_timeout(timeout)
         .build()

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use axum::{Router, body::Body, extract::Request, routing::get};
 use service_kit::{
     boundary::{Boundary, RequestIds, RequestsConfig, stack},
+    config::Secret,
     metrics::{self, HttpMetrics},
     telemetry::{self, LogConfig, LogFormat, LogLevel, Process, TracesConfig},
 };
@@ -27,7 +28,7 @@ async fn a_collector_that_never_answers_delays_nothing_but_the_end_and_that_only
         directives: String::new(),
     };
     let traces = TracesConfig {
-        endpoint: format!("http://{}/v1/traces", black_hole.local_addr().unwrap()),
+        endpoint: Secret::new(format!("http://{}/v1/traces", black_hole.local_addr().unwrap())),
         timeout: TIMEOUT,
         queue: 8,
         ..TracesConfig::off()

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::{Body, to_bytes},
     http::{HeaderMap, Request, StatusCode},
     routing::{get, post},
@@ -11,7 +11,7 @@ use axum::{
 use serde_json::{Value, json};
 use service_kit::{
     Problem,
-    boundary::{Boundary, RequestIds, RequestsConfig, stack},
+    boundary::{Boundary, Correlation, RequestIds, RequestsConfig, stack},
     extract::{BodyBytes, JsonObject, PathParameters, QueryParameters},
     metrics::{self, HttpMetrics, Registry},
     router::fallbacks,
@@ -57,6 +57,10 @@ fn routes() -> Router {
         )
         .route("/things", get(things))
         .route("/things/{id}", get(thing).delete(|| async {}))
+        .route(
+            "/correlated",
+            get(|Extension(correlation): Extension<Correlation>| async move { correlation.tell("c-7") }),
+        )
         .route("/panic", get(panicking))
         .route(
             "/broken",

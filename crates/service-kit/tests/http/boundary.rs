@@ -218,6 +218,7 @@ async fn each_request_is_one_line_with_its_cause_and_without_query_or_body() {
     let app = App::new();
     app.get("/broken?token=secret").await;
     app.get("/sleep/20").await;
+    app.get("/correlated").await;
     drop(guard);
     let text = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
     assert!(!text.contains("secret"));
@@ -241,6 +242,10 @@ async fn each_request_is_one_line_with_its_cause_and_without_query_or_body() {
             json!({
                 "level": "INFO", "target": "access", "message": "answered", "method": "GET", "route": "/sleep/{ms}",
                 "status": 200, "duration_ms": lines[1]["duration_ms"], "request_id": second_id,
+            }),
+            json!({
+                "level": "INFO", "target": "access", "message": "answered", "method": "GET", "route": "/correlated",
+                "status": 200, "duration_ms": 0.0, "request_id": lines[2]["request_id"], "correlation_id": "c-7",
             }),
         ]
     );

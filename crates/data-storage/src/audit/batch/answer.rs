@@ -10,6 +10,7 @@ use service_kit::Problem;
 use service_kit::problem::{Occurrence, ProblemKind};
 
 use super::super::{Stored, status};
+use crate::idempotency::KEY_REUSED;
 
 /// What became of one record.
 pub(super) type Outcome = Result<Receipt, Problem>;
@@ -41,7 +42,7 @@ struct BatchResult {
 impl BatchAnswer {
     fn of(outcomes: Vec<Outcome>) -> Result<Self, Problem> {
         let mut answer = Self::default();
-        for outcome in outcomes {
+        for (index, outcome) in outcomes.into_iter().enumerate() {
             let result = match outcome {
                 Ok(receipt) if receipt.replayed => {
                     answer.replayed += 1;
@@ -53,7 +54,7 @@ impl BatchAnswer {
                 }
                 Err(problem) => {
                     answer.refused += 1;
-                    BatchResult::refused(&problem)?
+                    BatchResult::refused(index, &problem)?
                 }
             };
             answer.results.push(result);
@@ -71,10 +72,11 @@ impl BatchResult {
         }
     }
 
-    fn refused(problem: &Problem) -> Result<Self, Problem> {
+    fn refused(index: usize, problem: &Problem) -> Result<Self, Problem> {
         // The boundary logs the cause of a whole answer; this problem is only a part of one.
         if let Some(cause) = problem.cause_chain() {
             tracing::warn!(
+                index,
                 problem = problem.code(),
                 cause,
                 "a record of a batch was not stored"
@@ -100,15 +102,17 @@ pub(super) fn stored(receipts: Vec<Receipt>) -> Result<Response, Problem> {
     Ok((status, Json(answer)).into_response())
 }
 
-/// The answer to a batch whose records were stored each by itself: 200 whatever became of them. Only where none could
-/// be stored for a passing reason it is that problem, so that the whole batch is sent again.
+/// The answer to a batch whose records were stored each by itself: 200 whatever became of them. Only where none is
+/// stored for a reason that they share, a passing one or the key of the request, it is that problem.
 pub(super) fn each(outcomes: Vec<Outcome>) -> Result<Response, Problem> {
-    let unavailable = |outcome: &Outcome| match outcome {
-        Err(problem) if problem.kind() == ProblemKind::SERVICE_UNAVAILABLE => Some(problem.clone()),
+    let of_all = |outcome: &Outcome| match outcome {
+        Err(problem) if [ProblemKind::SERVICE_UNAVAILABLE, KEY_REUSED].contains(&problem.kind()) => {
+            Some(problem.clone())
+        }
         _ => None,
     };
-    let passing: Option<Vec<Problem>> = outcomes.iter().map(unavailable).collect();
-    match passing.and_then(|problems| problems.into_iter().next()) {
+    let shared: Option<Vec<Problem>> = outcomes.iter().map(of_all).collect();
+    match shared.and_then(|problems| problems.into_iter().next()) {
         Some(problem) => Err(problem),
         None => Ok(Json(BatchAnswer::of(outcomes)?).into_response()),
     }

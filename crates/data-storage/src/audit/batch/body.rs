@@ -2,7 +2,7 @@
 
 use axum::http::HeaderMap;
 use serde_json::Value;
-use service_kit::extract::{media_type, parse_json};
+use service_kit::extract::{ValueBudget, media_type, parse_json};
 use service_kit::{Problem, Violation};
 
 const ARRAY: &str = "application/json";
@@ -46,12 +46,13 @@ fn array(bytes: &[u8]) -> Result<Vec<Entry>, Problem> {
 
 /// Reads no more lines than it takes to see that they are too many.
 fn lines(bytes: &[u8], max: usize) -> Vec<Entry> {
+    let budget = ValueBudget::of(bytes.len());
     bytes
         .split(|byte| *byte == b'\n')
         .map(<[u8]>::trim_ascii)
         .filter(|line| !line.is_empty())
         .take(max + 1)
-        .map(parse_json)
+        .map(|line| budget.parse(line))
         .collect()
 }
 

@@ -27,6 +27,7 @@ use tracing::{Instrument, info_span};
 use tracing_subscriber::{Registry, layer::SubscriberExt};
 
 use super::*;
+use crate::config::Secret;
 use crate::{
     Problem,
     boundary::{Boundary, RequestIds, RequestsConfig, stack},
@@ -180,7 +181,7 @@ impl Log {
 
 fn config(address: SocketAddr, sample_ratio: f64) -> TracesConfig {
     TracesConfig {
-        endpoint: format!("http://{address}/v1/traces"),
+        endpoint: Secret::new(format!("http://{address}/v1/traces")),
         sample_ratio,
         ..TracesConfig::off()
     }
