@@ -8,6 +8,7 @@
 //! - `filter`: the rules of the filters, shared by the query string of the list and the body of the search;
 //! - `body`: strict reading of a JSON body;
 //! - `incident`: an incident on the wire;
+//! - `window` and `rate`: the span of time that figures are computed over, and what a success rate is;
 //! - `problems`: which error of the store or the embedder is which answer.
 //!
 //! To add an endpoint, add a file to `endpoint` and a line to `router`.
@@ -20,8 +21,10 @@ mod filter;
 mod incident;
 mod metrics;
 mod problems;
+mod rate;
 pub mod router;
 mod state;
+mod window;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
