@@ -4,6 +4,7 @@
 
 #![expect(clippy::expect_used, reason = "test support")]
 
+mod aggregations;
 mod both;
 mod demo;
 mod families;
@@ -11,5 +12,7 @@ mod fields;
 mod filters;
 mod meaning;
 mod paging;
+mod rates;
 mod reembed;
 mod refusals;
+mod trend;
