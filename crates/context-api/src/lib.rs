@@ -8,7 +8,7 @@
 //! - `filter`: the rules of the filters, shared by the query string of the list and the body of the search;
 //! - `body`: strict reading of a JSON body;
 //! - `incident`: an incident on the wire;
-//! - `window` and `rate`: the span of time that figures are computed over, and what a success rate is;
+//! - `scope`, `window` and `rate`: what figures are computed over, and what a success rate is;
 //! - `problems`: which error of the store or the embedder is which answer.
 //!
 //! To add an endpoint, add a file to `endpoint` and a line to `router`.
@@ -23,6 +23,7 @@ mod metrics;
 mod problems;
 mod rate;
 pub mod router;
+mod scope;
 mod state;
 mod window;
 

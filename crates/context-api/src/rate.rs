@@ -152,7 +152,7 @@ mod tests {
         Outcomes { successful, failed }
     }
 
-    /// Expected values were computed to 30 digits with decimal arithmetic from the formula as it is printed.
+    /// Expected values were computed from the formula with decimal arithmetic of 40 digits.
     #[test]
     fn intervals_are_exact_to_nine_digits() {
         for (successful, failed, low, high) in WILSON {
@@ -196,7 +196,7 @@ mod tests {
         let trend = |now: (i64, i64), before: (i64, i64), min_samples| {
             TrendBody::new(outcomes(now.0, now.1), outcomes(before.0, before.1), min_samples).trend
         };
-        // The bounds stand in the table above: 9 of 10 from 0.596, 1 of 10 to 0.404, 5 of 10 from 0.237 to 0.763.
+        // The bounds stand in the table: 9 of 10 from 0.596, 1 of 10 to 0.404, 5 of 10 from 0.237 to 0.763.
         assert_eq!(trend((9, 1), (1, 9), 5), Trend::Improving);
         assert_eq!(trend((1, 9), (9, 1), 5), Trend::Worsening);
         assert_eq!(trend((9, 1), (5, 5), 5), Trend::Steady);

@@ -1,21 +1,17 @@
 //! `GET /api/v1/aggregations/actions`: which kinds of action fail most, and how.
 
-use audit_store::reader::{ActionCounts, Frequent, Groups, IncidentFilter, Windows};
+use audit_store::reader::{ActionCounts, Frequent, Groups};
 use axum::Json;
 use axum::extract::State as Extract;
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 use service_kit::Problem;
 use service_kit::extract::QueryParameters;
 
-use crate::filter;
 use crate::problems;
-use crate::rate::{self, RateBody};
+use crate::rate::RateBody;
+use crate::scope::{self, Scope};
 use crate::state::State;
-use crate::window::{self, WindowBody};
-
-const DEFAULT_LIMIT: i64 = 50;
-const MAX_LIMIT: i64 = 100;
+use crate::window::WindowBody;
 
 /// Answers 200 with the incidents that pass the filters of the incident list and were created in the window; 400
 /// naming every parameter that cannot be used.
@@ -23,40 +19,17 @@ const MAX_LIMIT: i64 = 100;
 /// Takes `timeRange`, `since`, `until`, `minSamples` and `limit` like the success rates.
 pub(crate) async fn get(
     Extract(state): Extract<State>,
-    query: QueryParameters,
+    mut query: QueryParameters,
 ) -> Result<Json<Answer>, Problem> {
-    let request = Request::parse(query, state.clock.now())?;
+    let scope = Scope::from_query(&mut query, state.clock.now());
+    let limit = scope::limit(&mut query);
+    query.finish()?;
     let counts = state
         .reader
-        .actions(&request.filter, &request.windows, request.limit)
+        .actions(&scope.filter, &scope.windows, limit)
         .await
         .map_err(problems::of_store)?;
-    Ok(Json(Answer::new(counts, &request)))
-}
-
-/// What is asked for.
-#[derive(Debug, PartialEq)]
-struct Request {
-    filter: IncidentFilter,
-    windows: Windows,
-    min_samples: i64,
-    limit: i64,
-}
-
-impl Request {
-    fn parse(mut query: QueryParameters, now: DateTime<Utc>) -> Result<Self, Problem> {
-        let filter = filter::from_query(&mut query, now);
-        let windows = window::from_query(&mut query, &filter, now);
-        let min_samples = rate::min_samples(&mut query);
-        let limit = query.integer("limit", 1..=MAX_LIMIT);
-        query.finish()?;
-        Ok(Self {
-            filter,
-            windows,
-            min_samples,
-            limit: limit.unwrap_or(DEFAULT_LIMIT),
-        })
-    }
+    Ok(Json(Answer::new(counts, &scope, limit)))
 }
 
 /// The answer.
@@ -112,18 +85,18 @@ struct ErrorBody {
 }
 
 impl Answer {
-    fn new(counts: Groups<ActionCounts>, request: &Request) -> Self {
+    fn new(counts: Groups<ActionCounts>, scope: &Scope, limit: i64) -> Self {
         Self {
-            window: WindowBody::alone(&request.windows),
-            min_samples: request.min_samples,
+            window: WindowBody::alone(&scope.windows),
+            min_samples: scope.min_samples,
             total_incidents: counts.incidents,
             actions: counts
                 .groups
                 .into_iter()
-                .map(|group| Group::new(group, request.min_samples))
+                .map(|group| Group::new(group, scope.min_samples))
                 .collect(),
             total_groups: counts.total_groups,
-            limit: request.limit,
+            limit,
         }
     }
 }

@@ -1,22 +1,18 @@
 //! `GET /api/v1/aggregations/namespaces`: incidents by the namespace of the affected resource, and how well each
 //! namespace does.
 
-use audit_store::reader::{Groups, IncidentFilter, NamespaceCounts, Windows};
+use audit_store::reader::{Groups, NamespaceCounts};
 use axum::Json;
 use axum::extract::State as Extract;
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 use service_kit::Problem;
 use service_kit::extract::QueryParameters;
 
-use crate::filter;
 use crate::problems;
-use crate::rate::{self, RateBody, Trend, TrendBody, ratio};
+use crate::rate::{RateBody, Trend, TrendBody, ratio};
+use crate::scope::{self, Scope};
 use crate::state::State;
-use crate::window::{self, WindowBody};
-
-const DEFAULT_LIMIT: i64 = 50;
-const MAX_LIMIT: i64 = 100;
+use crate::window::WindowBody;
 
 /// Points that a health score is made of; 100 together.
 const RESOLUTION_POINTS: f64 = 70.0;
@@ -29,40 +25,17 @@ const TREND_POINTS: f64 = 10.0;
 /// Takes `timeRange`, `since`, `until`, `minSamples` and `limit` like the success rates.
 pub(crate) async fn get(
     Extract(state): Extract<State>,
-    query: QueryParameters,
+    mut query: QueryParameters,
 ) -> Result<Json<Answer>, Problem> {
-    let request = Request::parse(query, state.clock.now())?;
+    let scope = Scope::from_query(&mut query, state.clock.now());
+    let limit = scope::limit(&mut query);
+    query.finish()?;
     let counts = state
         .reader
-        .namespaces(&request.filter, &request.windows, request.limit)
+        .namespaces(&scope.filter, &scope.windows, limit)
         .await
         .map_err(problems::of_store)?;
-    Ok(Json(Answer::new(counts, &request)))
-}
-
-/// What is asked for.
-#[derive(Debug, PartialEq)]
-struct Request {
-    filter: IncidentFilter,
-    windows: Windows,
-    min_samples: i64,
-    limit: i64,
-}
-
-impl Request {
-    fn parse(mut query: QueryParameters, now: DateTime<Utc>) -> Result<Self, Problem> {
-        let filter = filter::from_query(&mut query, now);
-        let windows = window::from_query(&mut query, &filter, now);
-        let min_samples = rate::min_samples(&mut query);
-        let limit = query.integer("limit", 1..=MAX_LIMIT);
-        query.finish()?;
-        Ok(Self {
-            filter,
-            windows,
-            min_samples,
-            limit: limit.unwrap_or(DEFAULT_LIMIT),
-        })
-    }
+    Ok(Json(Answer::new(counts, &scope, limit)))
 }
 
 /// The answer.
@@ -136,18 +109,18 @@ impl Health {
 }
 
 impl Answer {
-    fn new(counts: Groups<NamespaceCounts>, request: &Request) -> Self {
+    fn new(counts: Groups<NamespaceCounts>, scope: &Scope, limit: i64) -> Self {
         Self {
-            window: WindowBody::compared(&request.windows),
-            min_samples: request.min_samples,
+            window: WindowBody::compared(&scope.windows),
+            min_samples: scope.min_samples,
             total_incidents: counts.incidents,
             namespaces: counts
                 .groups
                 .into_iter()
-                .map(|group| Group::new(group, request.min_samples))
+                .map(|group| Group::new(group, scope.min_samples))
                 .collect(),
             total_groups: counts.total_groups,
-            limit: request.limit,
+            limit,
         }
     }
 }

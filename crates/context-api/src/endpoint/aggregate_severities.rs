@@ -1,19 +1,18 @@
 //! `GET /api/v1/aggregations/severities`: incidents by the severity of their signal.
 
-use audit_store::reader::{IncidentFilter, Outcomes, SeverityCounts, Windows};
+use audit_store::reader::{Outcomes, SeverityCounts};
 use audit_store::record::Severity;
 use axum::Json;
 use axum::extract::State as Extract;
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 use service_kit::Problem;
 use service_kit::extract::QueryParameters;
 
-use crate::filter;
 use crate::problems;
-use crate::rate::{self, RateBody};
+use crate::rate::RateBody;
+use crate::scope::Scope;
 use crate::state::State;
-use crate::window::{self, WindowBody};
+use crate::window::WindowBody;
 
 /// Answers 200 with the incidents that pass the filters of the incident list and were created in the window; 400
 /// naming every parameter that cannot be used.
@@ -21,37 +20,16 @@ use crate::window::{self, WindowBody};
 /// Takes `timeRange`, `since`, `until` and `minSamples` like the success rates.
 pub(crate) async fn get(
     Extract(state): Extract<State>,
-    query: QueryParameters,
+    mut query: QueryParameters,
 ) -> Result<Json<Answer>, Problem> {
-    let request = Request::parse(query, state.clock.now())?;
+    let scope = Scope::from_query(&mut query, state.clock.now());
+    query.finish()?;
     let counts = state
         .reader
-        .severities(&request.filter, &request.windows)
+        .severities(&scope.filter, &scope.windows)
         .await
         .map_err(problems::of_store)?;
-    Ok(Json(Answer::new(&counts, &request)))
-}
-
-/// What is asked for.
-#[derive(Debug, PartialEq)]
-struct Request {
-    filter: IncidentFilter,
-    windows: Windows,
-    min_samples: i64,
-}
-
-impl Request {
-    fn parse(mut query: QueryParameters, now: DateTime<Utc>) -> Result<Self, Problem> {
-        let filter = filter::from_query(&mut query, now);
-        let windows = window::from_query(&mut query, &filter, now);
-        let min_samples = rate::min_samples(&mut query);
-        query.finish()?;
-        Ok(Self {
-            filter,
-            windows,
-            min_samples,
-        })
-    }
+    Ok(Json(Answer::new(&counts, &scope)))
 }
 
 /// The answer.
@@ -82,7 +60,7 @@ struct Group {
 }
 
 impl Answer {
-    fn new(counts: &[SeverityCounts], request: &Request) -> Self {
+    fn new(counts: &[SeverityCounts], scope: &Scope) -> Self {
         let named = Severity::ALL.iter().map(|severity| Some(severity.as_str()));
         let severities = named
             .chain([None])
@@ -97,13 +75,13 @@ impl Answer {
                     severity: severity.map(str::to_owned),
                     count,
                     open: count - outcomes.total(),
-                    rate: RateBody::new(outcomes, request.min_samples),
+                    rate: RateBody::new(outcomes, scope.min_samples),
                 })
             })
             .collect();
         Self {
-            window: WindowBody::alone(&request.windows),
-            min_samples: request.min_samples,
+            window: WindowBody::alone(&scope.windows),
+            min_samples: scope.min_samples,
             total_incidents: counts.iter().map(|group| group.count).sum(),
             severities,
         }

@@ -1,6 +1,6 @@
 //! `GET /api/v1/aggregations/trend`: incidents over time.
 
-use audit_store::reader::{BucketUnit, IncidentFilter, TrendBucket, Windows};
+use audit_store::reader::{BucketUnit, TrendBucket};
 use axum::Json;
 use axum::extract::State as Extract;
 use chrono::{DateTime, Utc};
@@ -9,11 +9,11 @@ use service_kit::Problem;
 use service_kit::extract::QueryParameters;
 use service_kit::problem::Violation;
 
-use crate::filter;
 use crate::problems;
-use crate::rate::{self, RateBody};
+use crate::rate::RateBody;
+use crate::scope::Scope;
 use crate::state::State;
-use crate::window::{self, WindowBody};
+use crate::window::WindowBody;
 
 /// The longest window in buckets. It touches up to two more, since it may begin and end within one.
 const MAX_BUCKETS: i64 = 1_000;
@@ -40,7 +40,12 @@ pub(crate) async fn get(
     let request = Request::parse(query, state.clock.now())?;
     let buckets = state
         .reader
-        .trend(&request.filter, &request.windows, request.unit, &request.timezone)
+        .trend(
+            &request.scope.filter,
+            &request.scope.windows,
+            request.unit,
+            &request.timezone,
+        )
         .await
         .map_err(problems::of_store)?
         .ok_or_else(|| {
@@ -53,36 +58,30 @@ pub(crate) async fn get(
 /// What is asked for.
 #[derive(Debug, PartialEq)]
 struct Request {
-    filter: IncidentFilter,
-    windows: Windows,
+    scope: Scope,
     unit: BucketUnit,
     timezone: String,
-    min_samples: i64,
 }
 
 impl Request {
     fn parse(mut query: QueryParameters, now: DateTime<Utc>) -> Result<Self, Problem> {
-        let filter = filter::from_query(&mut query, now);
-        let windows = window::from_query(&mut query, &filter, now);
+        let scope = Scope::from_query(&mut query, now);
         let unit = query.choice("bucket", &UNITS).unwrap_or(BucketUnit::Day);
         let timezone = query.parsed("timezone", TIMEZONE_CHARS, timezone);
-        let min_samples = rate::min_samples(&mut query);
         let hours = match unit {
             BucketUnit::Hour => 1,
             BucketUnit::Day => 24,
             BucketUnit::Week => 168,
         };
-        if (windows.until - windows.since).num_seconds() > MAX_BUCKETS * hours * 3_600 {
+        if (scope.windows.until - scope.windows.since).num_seconds() > MAX_BUCKETS * hours * 3_600 {
             let detail = format!("must not divide the window into more than {MAX_BUCKETS} buckets");
             query.refuse("bucket", "too-many-buckets", detail);
         }
         query.finish()?;
         Ok(Self {
-            filter,
-            windows,
+            scope,
             unit,
             timezone: timezone.unwrap_or_else(|| "UTC".to_owned()),
-            min_samples,
         })
     }
 }
@@ -138,10 +137,10 @@ impl Answer {
     fn new(buckets: Vec<TrendBucket>, request: Request) -> Self {
         let name = UNITS.iter().find(|(_, unit)| *unit == request.unit);
         Self {
-            window: WindowBody::alone(&request.windows),
+            window: WindowBody::alone(&request.scope.windows),
             bucket: name.map_or("", |(name, _)| name),
             timezone: request.timezone,
-            min_samples: request.min_samples,
+            min_samples: request.scope.min_samples,
             total_incidents: buckets.iter().map(|bucket| bucket.count).sum(),
             buckets: buckets
                 .into_iter()
@@ -150,7 +149,7 @@ impl Answer {
                     end: bucket.end,
                     count: bucket.count,
                     open: bucket.count - bucket.outcomes.total(),
-                    rate: RateBody::new(bucket.outcomes, request.min_samples),
+                    rate: RateBody::new(bucket.outcomes, request.scope.min_samples),
                 })
                 .collect(),
         }

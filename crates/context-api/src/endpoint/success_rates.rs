@@ -1,6 +1,6 @@
 //! `GET /api/v1/context/success-rates`: how often remediations ended well, and how long they took.
 
-use audit_store::reader::{Durations, IncidentFilter, RateGroup, RateKey, SuccessRates, Windows};
+use audit_store::reader::{Durations, RateGroup, RateKey, SuccessRates};
 use axum::Json;
 use axum::extract::State as Extract;
 use chrono::{DateTime, Utc};
@@ -8,14 +8,11 @@ use serde::Serialize;
 use service_kit::Problem;
 use service_kit::extract::QueryParameters;
 
-use crate::filter;
 use crate::problems;
-use crate::rate::{self, RateBody, TrendBody};
+use crate::rate::{RateBody, TrendBody};
+use crate::scope::{self, Scope};
 use crate::state::State;
-use crate::window::{self, WindowBody};
-
-const DEFAULT_LIMIT: i64 = 50;
-const MAX_LIMIT: i64 = 100;
+use crate::window::WindowBody;
 
 const KEYS: [(&str, RateKey); 4] = [
     ("workflow", RateKey::Workflow),
@@ -40,7 +37,12 @@ pub(crate) async fn get(
     let request = Request::parse(query, state.clock.now())?;
     let rates = state
         .reader
-        .success_rates(&request.filter, &request.windows, &request.keys, request.limit)
+        .success_rates(
+            &request.scope.filter,
+            &request.scope.windows,
+            &request.keys,
+            request.limit,
+        )
         .await
         .map_err(problems::of_store)?;
     Ok(Json(Answer::new(rates, &request)))
@@ -49,27 +51,21 @@ pub(crate) async fn get(
 /// What is asked for.
 #[derive(Debug, PartialEq)]
 struct Request {
-    filter: IncidentFilter,
-    windows: Windows,
+    scope: Scope,
     keys: Vec<RateKey>,
-    min_samples: i64,
     limit: i64,
 }
 
 impl Request {
     fn parse(mut query: QueryParameters, now: DateTime<Utc>) -> Result<Self, Problem> {
-        let filter = filter::from_query(&mut query, now);
-        let windows = window::from_query(&mut query, &filter, now);
+        let scope = Scope::from_query(&mut query, now);
         let keys = query.parsed("groupBy", KEYS_CHARS, keys);
-        let min_samples = rate::min_samples(&mut query);
-        let limit = query.integer("limit", 1..=MAX_LIMIT);
+        let limit = scope::limit(&mut query);
         query.finish()?;
         Ok(Self {
-            filter,
-            windows,
+            scope,
             keys: keys.unwrap_or_else(|| vec![RateKey::Workflow]),
-            min_samples,
-            limit: limit.unwrap_or(DEFAULT_LIMIT),
+            limit,
         })
     }
 }
@@ -161,9 +157,9 @@ struct Group {
 impl Answer {
     fn new(rates: SuccessRates, request: &Request) -> Self {
         let name = |key: &RateKey| KEYS.iter().find(|(_, known)| known == key).map(|(name, _)| *name);
-        let min_samples = request.min_samples;
+        let min_samples = request.scope.min_samples;
         Self {
-            window: WindowBody::compared(&request.windows),
+            window: WindowBody::compared(&request.scope.windows),
             group_by: request.keys.iter().filter_map(name).collect(),
             min_samples,
             overall: Figures::new(&rates.overall, min_samples),
@@ -215,6 +211,7 @@ impl From<Durations> for DurationsBody {
 
 #[cfg(test)]
 mod tests {
+    use audit_store::reader::{IncidentFilter, Windows};
     use serde_json::json;
 
     use super::*;
@@ -231,14 +228,16 @@ mod tests {
         assert_eq!(
             parse("").unwrap(),
             Request {
-                filter: IncidentFilter::default(),
-                windows: Windows {
-                    previous_since: "2026-01-09T12:00:00Z".parse().unwrap(),
-                    since: "2026-02-08T12:00:00Z".parse().unwrap(),
-                    until: "2026-03-10T12:00:00Z".parse().unwrap(),
+                scope: Scope {
+                    filter: IncidentFilter::default(),
+                    windows: Windows {
+                        previous_since: "2026-01-09T12:00:00Z".parse().unwrap(),
+                        since: "2026-02-08T12:00:00Z".parse().unwrap(),
+                        until: "2026-03-10T12:00:00Z".parse().unwrap(),
+                    },
+                    min_samples: 5,
                 },
                 keys: vec![RateKey::Workflow],
-                min_samples: 5,
                 limit: 50,
             }
         );
@@ -248,7 +247,7 @@ mod tests {
     fn groups_have_several_keys_in_the_order_asked_for() {
         let request = parse("groupBy=environment,action&minSamples=1&limit=100").unwrap();
         assert_eq!(request.keys, [RateKey::Environment, RateKey::Action]);
-        assert_eq!((request.min_samples, request.limit), (1, 100));
+        assert_eq!((request.scope.min_samples, request.limit), (1, 100));
     }
 
     #[test]
@@ -266,8 +265,8 @@ mod tests {
             [
                 json!(["severity", "not-an-option"]),
                 json!(["timeRange", "not-a-duration"]),
-                json!(["groupBy", "not-an-option"]),
                 json!(["minSamples", "out-of-range"]),
+                json!(["groupBy", "not-an-option"]),
                 json!(["limit", "out-of-range"]),
                 json!(["offset", "unknown"]),
             ]

@@ -255,6 +255,19 @@ async fn bad_parameters_are_named_everywhere() {
     }
 }
 
+#[tokio::test]
+async fn a_window_at_the_ends_of_time_is_answered() {
+    let both = Both::new().await;
+    for path in PATHS {
+        for end in ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"] {
+            for range in ["1s", "999d"] {
+                let answer = get(&both, &format!("{path}?until={end}&timeRange={range}")).await;
+                assert_eq!(answer.status, 200, "{path} {end} {range}: {}", answer.body);
+            }
+        }
+    }
+}
+
 fn day(text: &str) -> DateTime<Utc> {
     format!("{text}T00:00:00Z").parse().expect("a day")
 }
