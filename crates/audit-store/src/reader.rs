@@ -3,10 +3,16 @@
 //! A [`Reader`] cannot write, three times over: it has no method that does, its connections open read-only
 //! transactions, and the role it logs in as holds `SELECT` on the context schema and nothing else.
 
+mod actions;
 mod filter;
 mod incident;
 mod incidents;
+mod namespaces;
 mod search;
+mod severities;
+mod success_rates;
+mod trend;
+mod windows;
 
 use sqlx::{PgConnection, PgPool};
 
@@ -15,10 +21,16 @@ use crate::compatibility::{
 };
 use crate::{ConnectOptions, SchemaName, StoreError};
 
+pub use actions::{ActionCounts, Frequent};
 pub use filter::IncidentFilter;
 pub use incident::{Analysis, Event, ExecutionState, IncidentDetail, WorkflowState};
 pub use incidents::{Incident, IncidentPage, Order};
+pub use namespaces::{Groups, NamespaceCounts, Weights};
 pub use search::{Hit, Search};
+pub use severities::SeverityCounts;
+pub use success_rates::{Durations, Outcomes, RateGroup, RateKey, SuccessRates};
+pub use trend::{BucketUnit, TrendBucket};
+pub use windows::Windows;
 
 /// The database as Context API sees it: the views of the context schema.
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@
 //! - `body`: strict reading of a JSON body;
 //! - `incident`: an incident on the wire;
 //! - [`openapi`]: the contract, put together from the operations of the endpoints;
+//! - `scope`, `window` and `rate`: what figures are computed over, and what a success rate is;
 //! - `problems`: which error of the store or the embedder is which answer.
 //!
 //! To add an endpoint, add a file to `endpoint`, with its `operation` for the contract beside its handler, and a line
@@ -23,8 +24,11 @@ mod incident;
 mod metrics;
 pub mod openapi;
 mod problems;
+mod rate;
 pub mod router;
+mod scope;
 mod state;
+mod window;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

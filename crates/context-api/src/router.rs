@@ -6,7 +6,10 @@ use service_kit::boundary::{Boundary, RequestIds, RequestsConfig, stack};
 use service_kit::metrics::{BuildInfo, HttpMetrics, Registry, register_build_info};
 use service_kit::router::fallbacks;
 
-use crate::endpoint::{get_incident, list_incidents, match_incidents};
+use crate::endpoint::{
+    aggregate_actions, aggregate_namespaces, aggregate_severities, aggregate_trend, get_incident,
+    list_incidents, match_incidents, success_rates,
+};
 use crate::openapi;
 use crate::state::State;
 
@@ -15,6 +18,11 @@ fn routes() -> Router<State> {
         .route("/api/v1/incidents", get(list_incidents::get))
         .route("/api/v1/incidents/{id}", get(get_incident::get))
         .route("/api/v1/context/match", post(match_incidents::post))
+        .route("/api/v1/context/success-rates", get(success_rates::get))
+        .route("/api/v1/aggregations/namespaces", get(aggregate_namespaces::get))
+        .route("/api/v1/aggregations/severities", get(aggregate_severities::get))
+        .route("/api/v1/aggregations/actions", get(aggregate_actions::get))
+        .route("/api/v1/aggregations/trend", get(aggregate_trend::get))
 }
 
 /// The API, wrapped in what happens around every request, with its metrics in `registry`. It opens no port; probes are

@@ -131,9 +131,15 @@ impl QueryParameters {
         })
     }
 
+    /// Whether the parameter is given, usable or not.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.given.iter().any(|given| given.name.as_deref() == Ok(name))
+    }
+
     /// Notes a violation if the parameter is absent.
     pub fn require(&mut self, name: &'static str) {
-        if !self.given.iter().any(|given| given.name.as_deref() == Ok(name)) {
+        if !self.has(name) {
             self.refuse(name, "required", "is required");
         }
     }

@@ -4,6 +4,7 @@
 
 #![expect(clippy::expect_used, reason = "test support")]
 
+mod aggregations;
 mod both;
 mod contract;
 mod demo;
@@ -12,5 +13,7 @@ mod fields;
 mod filters;
 mod meaning;
 mod paging;
+mod rates;
 mod reembed;
 mod refusals;
+mod trend;

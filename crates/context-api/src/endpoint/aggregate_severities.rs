@@ -1,0 +1,89 @@
+//! `GET /api/v1/aggregations/severities`: incidents by the severity of their signal.
+
+use audit_store::reader::{Outcomes, SeverityCounts};
+use audit_store::record::Severity;
+use axum::Json;
+use axum::extract::State as Extract;
+use serde::Serialize;
+use service_kit::Problem;
+use service_kit::extract::QueryParameters;
+
+use crate::problems;
+use crate::rate::RateBody;
+use crate::scope::Scope;
+use crate::state::State;
+use crate::window::WindowBody;
+
+/// Answers 200 with the incidents that pass the filters of the incident list and were created in the window; 400
+/// naming every parameter that cannot be used.
+///
+/// Takes `timeRange`, `since`, `until` and `minSamples` like the success rates.
+pub(crate) async fn get(
+    Extract(state): Extract<State>,
+    mut query: QueryParameters,
+) -> Result<Json<Answer>, Problem> {
+    let scope = Scope::from_query(&mut query, state.clock.now());
+    query.finish()?;
+    let counts = state
+        .reader
+        .severities(&scope.filter, &scope.windows)
+        .await
+        .map_err(problems::of_store)?;
+    Ok(Json(Answer::new(&counts, &scope)))
+}
+
+/// The answer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Answer {
+    window: WindowBody,
+    min_samples: i64,
+    /// All incidents of the window.
+    total_incidents: i64,
+    /// Every severity, the gravest first, also those that do not occur; then the incidents without one, if there are
+    /// any.
+    severities: Vec<Group>,
+}
+
+/// The incidents of one severity.
+#[derive(Debug, Serialize)]
+struct Group {
+    /// Absent for the incidents whose signal had none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    severity: Option<String>,
+    /// All incidents, terminal or not.
+    count: i64,
+    /// Incidents in phase Pending or Processing.
+    open: i64,
+    #[serde(flatten)]
+    rate: RateBody,
+}
+
+impl Answer {
+    fn new(counts: &[SeverityCounts], scope: &Scope) -> Self {
+        let named = Severity::ALL.iter().map(|severity| Some(severity.as_str()));
+        let severities = named
+            .chain([None])
+            .filter_map(|severity| {
+                let counted = counts.iter().find(|group| group.severity.as_deref() == severity);
+                let (count, outcomes) = match (counted, severity) {
+                    (Some(group), _) => (group.count, group.outcomes),
+                    (None, Some(_)) => (0, Outcomes::default()),
+                    (None, None) => return None,
+                };
+                Some(Group {
+                    severity: severity.map(str::to_owned),
+                    count,
+                    open: count - outcomes.total(),
+                    rate: RateBody::new(outcomes, scope.min_samples),
+                })
+            })
+            .collect();
+        Self {
+            window: WindowBody::alone(&scope.windows),
+            min_samples: scope.min_samples,
+            total_incidents: counts.iter().map(|group| group.count).sum(),
+            severities,
+        }
+    }
+}
