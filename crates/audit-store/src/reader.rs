@@ -3,9 +3,12 @@
 //! A [`Reader`] cannot write, three times over: it has no method that does, its connections open read-only
 //! transactions, and the role it logs in as holds `SELECT` on the context schema and nothing else.
 
+mod error_class;
 mod filter;
 mod incident;
 mod incidents;
+mod patterns;
+mod recovery;
 mod search;
 
 use sqlx::{PgConnection, PgPool};
@@ -18,6 +21,11 @@ use crate::{ConnectOptions, SchemaName, StoreError};
 pub use filter::IncidentFilter;
 pub use incident::{Analysis, Event, ExecutionState, IncidentDetail, WorkflowState};
 pub use incidents::{Incident, IncidentPage, Order};
+pub use patterns::{History, MOST_CONSIDERED, Pattern, PatternFilter};
+pub use recovery::{
+    Correlation, Failure, Recorded, Recovery, RecoveryContext, RelatedAlert, RemediationKey, Strategy,
+    StrategyKind,
+};
 pub use search::{Hit, Search};
 
 /// The database as Context API sees it: the views of the context schema.

@@ -3,3 +3,4 @@
 pub(crate) mod get_incident;
 pub(crate) mod list_incidents;
 pub(crate) mod match_incidents;
+pub(crate) mod recovery_context;

@@ -8,6 +8,7 @@
 //! - `filter`: the rules of the filters, shared by the query string of the list and the body of the search;
 //! - `body`: strict reading of a JSON body;
 //! - `incident`: an incident on the wire;
+//! - `rate`: a rate of success and its interval;
 //! - `problems`: which error of the store or the embedder is which answer.
 //!
 //! To add an endpoint, add a file to `endpoint` and a line to `router`.
@@ -20,6 +21,7 @@ mod filter;
 mod incident;
 mod metrics;
 mod problems;
+mod rate;
 pub mod router;
 mod state;
 
@@ -40,7 +42,7 @@ use service_kit::server::{Ended, ListenError, Server};
 use service_kit::shutdown::Shutdown;
 
 pub use config::{Config, DEFAULTS, DatabaseConfig, EmbeddingConfig};
-pub use problems::EMBEDDING_PENDING;
+pub use problems::{AMBIGUOUS_NAME, EMBEDDING_PENDING};
 pub use router::app;
 pub use state::{Options, State};
 

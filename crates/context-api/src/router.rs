@@ -6,7 +6,7 @@ use service_kit::boundary::{Boundary, RequestIds, RequestsConfig, stack};
 use service_kit::metrics::{BuildInfo, HttpMetrics, Registry, register_build_info};
 use service_kit::router::fallbacks;
 
-use crate::endpoint::{get_incident, list_incidents, match_incidents};
+use crate::endpoint::{get_incident, list_incidents, match_incidents, recovery_context};
 use crate::state::State;
 
 fn routes() -> Router<State> {
@@ -14,6 +14,7 @@ fn routes() -> Router<State> {
         .route("/api/v1/incidents", get(list_incidents::get))
         .route("/api/v1/incidents/{id}", get(get_incident::get))
         .route("/api/v1/context/match", post(match_incidents::post))
+        .route("/api/v1/context/remediation/{name}", get(recovery_context::get))
 }
 
 /// The API, wrapped in what happens around every request, with its metrics in `registry`. It opens no port; probes are

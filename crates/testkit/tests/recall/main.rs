@@ -11,5 +11,6 @@ mod fields;
 mod filters;
 mod meaning;
 mod paging;
+mod recovery;
 mod reembed;
 mod refusals;
