@@ -3,6 +3,7 @@
 //! A [`Reader`] cannot write, three times over: it has no method that does, its connections open read-only
 //! transactions, and the role it logs in as holds `SELECT` on the context schema and nothing else.
 
+mod environment;
 mod error_class;
 mod filter;
 mod incident;
@@ -18,6 +19,7 @@ use crate::compatibility::{
 };
 use crate::{ConnectOptions, SchemaName, StoreError};
 
+pub use environment::{CommonFailure, RecentRemediation, Statistics, TargetContext, TargetFilter};
 pub use filter::IncidentFilter;
 pub use incident::{Analysis, Event, ExecutionState, IncidentDetail, WorkflowState};
 pub use incidents::{Incident, IncidentPage, Order};

@@ -146,7 +146,8 @@ fn kind(text: &str) -> Result<String, Broken> {
     Ok(canonical_kind(text))
 }
 
-fn environment(text: &str) -> Result<String, Broken> {
+/// One of the environments.
+pub(crate) fn environment(text: &str) -> Result<String, Broken> {
     one_of(text, Environment::ALL.iter().map(|value| value.as_str()))
 }
 

@@ -9,6 +9,7 @@
 //! - `body`: strict reading of a JSON body;
 //! - `incident`: an incident on the wire;
 //! - `rate`: a rate of success and its interval;
+//! - `target`: parameters that the questions about a target share;
 //! - `problems`: which error of the store or the embedder is which answer.
 //!
 //! To add an endpoint, add a file to `endpoint` and a line to `router`.
@@ -24,6 +25,7 @@ mod problems;
 mod rate;
 pub mod router;
 mod state;
+mod target;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

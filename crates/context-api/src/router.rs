@@ -6,13 +6,17 @@ use service_kit::boundary::{Boundary, RequestIds, RequestsConfig, stack};
 use service_kit::metrics::{BuildInfo, HttpMetrics, Registry, register_build_info};
 use service_kit::router::fallbacks;
 
-use crate::endpoint::{get_incident, list_incidents, match_incidents, recovery_context};
+use crate::endpoint::{
+    environment_context, get_incident, historical_context, list_incidents, match_incidents, recovery_context,
+};
 use crate::state::State;
 
 fn routes() -> Router<State> {
     Router::new()
         .route("/api/v1/incidents", get(list_incidents::get))
         .route("/api/v1/incidents/{id}", get(get_incident::get))
+        .route("/api/v1/context", get(environment_context::get))
+        .route("/api/v1/context/historical", get(historical_context::get))
         .route("/api/v1/context/match", post(match_incidents::post))
         .route("/api/v1/context/remediation/{name}", get(recovery_context::get))
 }

@@ -14,3 +14,4 @@ mod paging;
 mod recovery;
 mod reembed;
 mod refusals;
+mod targets;
