@@ -38,7 +38,7 @@ pub(crate) async fn get(
         Some(newest) if request.include_embeddings => similar(&state, &request, newest).await?,
         _ => None,
     };
-    Ok(Json(Context::new(history, similar, request)))
+    Ok(Json(Context::new(history, similar, &request)))
 }
 
 /// The incidents on the same kind of resource whose texts are the most similar to one incident's; `None` where that has
@@ -130,7 +130,7 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    fn new(history: History, similar: Option<Vec<Hit>>, request: Request) -> Self {
+    fn new(history: History, similar: Option<Vec<Hit>>, request: &Request) -> Self {
         Self {
             time_range: request.range.name,
             since: request.filter.since,
