@@ -7,7 +7,7 @@ use super::{Reader, error_class};
 use crate::StoreError;
 
 /// Only so many of the newest terminal incidents are looked at, which bounds the time of an answer.
-pub const MOST_CONSIDERED: i64 = 2_000;
+pub const MOST_CONSIDERED: i64 = 1_000;
 
 /// Which incidents count; `None` restricts nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]

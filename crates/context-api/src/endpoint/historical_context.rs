@@ -118,7 +118,7 @@ pub(crate) struct Context {
     since: DateTime<Utc>,
     /// All incidents that pass the filters, those under way too.
     total_incidents: i64,
-    /// Of the 2 000 newest Completed or Failed ones; most frequent first.
+    /// Of the 1 000 newest Completed or Failed ones; most frequent first.
     patterns: Vec<HistoricalPattern>,
     /// The newest incident that passes the filters, if `similarIncidents` were looked for with its vector.
     #[serde(skip_serializing_if = "Option::is_none")]

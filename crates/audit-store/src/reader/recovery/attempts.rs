@@ -149,8 +149,12 @@ async fn newest_attempts(
                       row_number() OVER (PARTITION BY w.incident_id ORDER BY w.created_at, w.id) AS number,
                       count(*) OVER (PARTITION BY w.incident_id) AS attempts
                FROM UNNEST($1::bigint[], $2::text[], $3::text[]) AS k (id, namespace, name)
-               JOIN workflows w ON w.namespace = k.namespace AND w.remediation_request_ref = k.name
-                               AND w.incident_id = k.id
+               -- Fenced (OFFSET 0), lest the planner find the incident of every workflow there is.
+               CROSS JOIN LATERAL (
+                   SELECT * FROM workflows x
+                   WHERE x.namespace = k.namespace AND x.remediation_request_ref = k.name AND x.incident_id = k.id
+                   OFFSET 0
+               ) w
            )
            SELECT n.incident_id AS "incident_id!", n.id AS "workflow_id!", n.name AS "name!",
                   n.workflow_name AS "workflow_name!", n.phase AS "phase!", n.message, n.number AS "number!",

@@ -52,11 +52,16 @@ pub(super) async fn successful(
                ORDER BY i.created_at DESC, i.id DESC
                LIMIT $5
            ),
+           -- Fenced (OFFSET 0), because the planner would rather find the incident of every workflow there is.
            recorded AS MATERIALIZED (
                SELECT a.id AS incident_id, a.phase AS incident_phase, w.workflow_name, w.phase, w.created_at
                FROM alike a
-               JOIN workflows w ON w.namespace = a.remediation_namespace AND w.remediation_request_ref = a.remediation_name
-                               AND w.incident_id = a.id
+               CROSS JOIN LATERAL (
+                   SELECT x.workflow_name, x.phase, x.created_at FROM workflows x
+                   WHERE x.namespace = a.remediation_namespace AND x.remediation_request_ref = a.remediation_name
+                     AND x.incident_id = a.id
+                   OFFSET 0
+               ) w
            ),
            attempts AS (
                SELECT true AS is_workflow, r.workflow_name AS name,
