@@ -151,6 +151,29 @@ async fn three_failed_attempts_are_told_in_order_whatever_the_order_of_arrival()
 }
 
 #[tokio::test]
+async fn what_is_said_of_a_failed_remediation_tells_of_its_last_attempt_only() {
+    let both = Both::new().await;
+    let body = json!({"phase": "Failed", "errorMessage": "gave up: timeout"});
+    both.incident(&remediation("rr-1", "checkout", "10:00:00", body))
+        .await;
+    for (name, time) in [("wf-2", "10:02:00"), ("wf-1", "10:01:00")] {
+        let body = workflow(name, "rr-1", time, json!({"phase": "Failed"}));
+        both.record("workflow", &body).await;
+    }
+    let context = context(&both, "rr-1").await;
+    let told = |place: usize| {
+        let failure = &context["previousFailures"][place];
+        json!([
+            failure["workflowRef"],
+            failure["errorType"],
+            failure.get("failureReason")
+        ])
+    };
+    assert_eq!(told(0), json!(["wf-1", "Unknown", null]));
+    assert_eq!(told(1), json!(["wf-2", "Timeout", "gave up: timeout"]));
+}
+
+#[tokio::test]
 async fn the_current_attempt_is_the_newest_workflow_unless_that_has_failed() {
     let both = Both::new().await;
     both.incident(&remediation("rr-1", "checkout", "10:00:00", json!({})))
