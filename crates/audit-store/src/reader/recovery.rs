@@ -17,7 +17,7 @@ pub use strategies::{Strategy, StrategyKind};
 /// How many patterns are told.
 const MOST_PATTERNS: i64 = 10;
 /// How many namespaces are named where the name alone is not enough.
-const MOST_NAMESPACES: usize = 10;
+const MOST_NAMESPACES: i64 = 10;
 
 /// Which remediation request is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,10 +77,12 @@ impl Reader {
                FROM incidents i
                WHERE i.remediation_name = $1 AND ($2::text IS NULL OR i.remediation_namespace = $2)
                  AND ($3::timestamptz IS NULL OR i.created_at = $3)
-               ORDER BY i.remediation_namespace, i.created_at DESC"#,
+               ORDER BY i.remediation_namespace, i.created_at DESC
+               LIMIT $4"#,
             key.name,
             key.namespace.as_deref() as _,
             key.created_at as _,
+            MOST_NAMESPACES,
         )
         .fetch_all(&mut *snapshot)
         .await?;
@@ -88,10 +90,8 @@ impl Reader {
             [] => return Ok(Recovery::Unknown),
             [one] => one.id,
             many => {
-                let named = many.iter().take(MOST_NAMESPACES);
-                return Ok(Recovery::Ambiguous(
-                    named.map(|one| one.namespace.clone()).collect(),
-                ));
+                let namespaces = many.iter().map(|one| one.namespace.clone()).collect();
+                return Ok(Recovery::Ambiguous(namespaces));
             }
         };
         let Some(incident) = Self::incidents_by_id(&mut snapshot, &[id]).await?.pop() else {
