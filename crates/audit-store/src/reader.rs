@@ -4,10 +4,14 @@
 //! transactions, and the role it logs in as holds `SELECT` on the context schema and nothing else.
 
 mod actions;
+mod environment;
+mod error_class;
 mod filter;
 mod incident;
 mod incidents;
 mod namespaces;
+mod patterns;
+mod recovery;
 mod search;
 mod severities;
 mod success_rates;
@@ -22,10 +26,16 @@ use crate::compatibility::{
 use crate::{ConnectOptions, SchemaName, StoreError};
 
 pub use actions::{ActionCounts, Frequent};
+pub use environment::{CommonFailure, RecentRemediation, Statistics, TargetContext, TargetFilter};
 pub use filter::IncidentFilter;
 pub use incident::{Analysis, Event, ExecutionState, IncidentDetail, WorkflowState};
 pub use incidents::{Incident, IncidentPage, Order};
 pub use namespaces::{Groups, NamespaceCounts, Weights};
+pub use patterns::{History, MOST_CONSIDERED, Pattern, PatternFilter};
+pub use recovery::{
+    Correlation, Failure, Recorded, Recovery, RecoveryContext, RelatedAlert, RemediationKey, Strategy,
+    StrategyKind,
+};
 pub use search::{Hit, Search};
 pub use severities::SeverityCounts;
 pub use success_rates::{Durations, Outcomes, RateGroup, RateKey, SuccessRates};

@@ -255,6 +255,17 @@ fn times_in_order(filter: &IncidentFilter) -> Result<(), (&'static str, &'static
     }
 }
 
+/// One of the environments.
+pub(crate) fn environment(text: &str) -> Result<String, Broken> {
+    if Environment::parse(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    Err((
+        "not-an-option",
+        format!("must be one of {}", environments().join(", ")),
+    ))
+}
+
 fn environments() -> Vec<&'static str> {
     Environment::ALL.iter().map(|value| value.as_str()).collect()
 }

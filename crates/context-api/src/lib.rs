@@ -10,12 +10,15 @@
 //! - `incident`: an incident on the wire;
 //! - [`openapi`]: the contract, put together from the operations of the endpoints;
 //! - `scope`, `window` and `rate`: what figures are computed over, and what a success rate is;
+//! - `confidence`: a rate of success and its interval, as the context of a recovery tells them;
+//! - `target`: parameters that the questions about a target share;
 //! - `problems`: which error of the store or the embedder is which answer.
 //!
 //! To add an endpoint, add a file to `endpoint`, with its `operation` for the contract beside its handler, and a line
 //! to `router` and to [`openapi`].
 
 mod body;
+mod confidence;
 mod config;
 mod database;
 mod endpoint;
@@ -28,6 +31,7 @@ mod rate;
 pub mod router;
 mod scope;
 mod state;
+mod target;
 mod window;
 
 use std::net::SocketAddr;
@@ -47,7 +51,7 @@ use service_kit::server::{Ended, ListenError, Server};
 use service_kit::shutdown::Shutdown;
 
 pub use config::{Config, DEFAULTS, DatabaseConfig, EmbeddingConfig};
-pub use problems::EMBEDDING_PENDING;
+pub use problems::{AMBIGUOUS_NAME, EMBEDDING_PENDING};
 pub use router::app;
 pub use state::{Options, State};
 

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use audit_store::StoreError;
+use audit_store::reader::RemediationKey;
 use axum::http::StatusCode;
+use chrono::SecondsFormat;
 use embedding::EmbedError;
-use service_kit::{Problem, ProblemKind};
+use service_kit::{Problem, ProblemKind, Violation};
 
 /// When to come back after something was away or full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -17,6 +19,13 @@ const MOVED_RETRY_AFTER: Duration = Duration::from_secs(30);
 pub const EMBEDDING_PENDING: ProblemKind = ProblemKind::new(
     "embedding-pending",
     "The incident has no embedding yet",
+    StatusCode::CONFLICT,
+);
+
+/// 409: several namespaces have a remediation request of this name.
+pub const AMBIGUOUS_NAME: ProblemKind = ProblemKind::new(
+    "ambiguous-name",
+    "Several namespaces have this name",
     StatusCode::CONFLICT,
 );
 
@@ -82,6 +91,37 @@ pub(crate) fn embedder_too_slow() -> Problem {
 /// The answer when there is no incident with this id.
 pub(crate) fn unknown_incident(id: i64) -> Problem {
     Problem::not_found(format!("There is no incident {id}."))
+}
+
+/// The answer when no remediation request has this key.
+pub(crate) fn unknown_remediation(key: &RemediationKey) -> Problem {
+    let namespace = key
+        .namespace
+        .as_ref()
+        .map_or_else(String::new, |namespace| format!(" in namespace `{namespace}`"));
+    let created = key.created_at.map_or_else(String::new, |time| {
+        format!(
+            " created at {}",
+            time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+        )
+    });
+    Problem::not_found(format!(
+        "There is no remediation request `{}`{namespace}{created}.",
+        key.name
+    ))
+}
+
+/// The answer when a name alone does not tell which remediation request is meant.
+pub(crate) fn ambiguous_name(namespaces: &[String]) -> Problem {
+    Problem::new(AMBIGUOUS_NAME)
+        .with_detail(
+            "Several namespaces have a remediation request of this name: say which with `namespace`.",
+        )
+        .with_violations([Violation::parameter(
+            "namespace",
+            "required",
+            format!("must be given, such as `{}`", namespaces.join("`, `")),
+        )])
 }
 
 /// The answer when the incident that a search starts from has no vector.

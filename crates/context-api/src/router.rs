@@ -7,8 +7,8 @@ use service_kit::metrics::{BuildInfo, HttpMetrics, Registry, register_build_info
 use service_kit::router::fallbacks;
 
 use crate::endpoint::{
-    aggregate_actions, aggregate_namespaces, aggregate_severities, aggregate_trend, get_incident,
-    list_incidents, match_incidents, success_rates,
+    aggregate_actions, aggregate_namespaces, aggregate_severities, aggregate_trend, environment_context,
+    get_incident, historical_context, list_incidents, match_incidents, recovery_context, success_rates,
 };
 use crate::openapi;
 use crate::state::State;
@@ -17,7 +17,10 @@ fn routes() -> Router<State> {
     Router::new()
         .route("/api/v1/incidents", get(list_incidents::get))
         .route("/api/v1/incidents/{id}", get(get_incident::get))
+        .route("/api/v1/context", get(environment_context::get))
+        .route("/api/v1/context/historical", get(historical_context::get))
         .route("/api/v1/context/match", post(match_incidents::post))
+        .route("/api/v1/context/remediation/{name}", get(recovery_context::get))
         .route("/api/v1/context/success-rates", get(success_rates::get))
         .route("/api/v1/aggregations/namespaces", get(aggregate_namespaces::get))
         .route("/api/v1/aggregations/severities", get(aggregate_severities::get))

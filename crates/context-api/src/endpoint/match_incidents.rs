@@ -322,7 +322,7 @@ fn least_similarity(threshold: f64) -> f64 {
 }
 
 /// The similarity as it is told, from -1 to 1 with six digits after the point.
-fn score(similarity: f64) -> f64 {
+pub(super) fn score(similarity: f64) -> f64 {
     // Adding zero turns a negative zero into the usual one.
     (similarity * SCORE_STEPS)
         .round()

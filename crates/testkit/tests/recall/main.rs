@@ -14,6 +14,8 @@ mod filters;
 mod meaning;
 mod paging;
 mod rates;
+mod recovery;
 mod reembed;
 mod refusals;
+mod targets;
 mod trend;

@@ -1,0 +1,241 @@
+//! `GET /api/v1/context/historical`: the patterns of a target and its like, and incidents of similar meaning.
+
+use audit_store::reader::{History, Hit, IncidentFilter, Pattern, PatternFilter, Search};
+use axum::Json;
+use axum::extract::State as Extract;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use service_kit::Problem;
+use service_kit::extract::QueryParameters;
+use tokio::time::Instant;
+
+use super::match_incidents::score;
+use crate::confidence::rate;
+use crate::database::identity;
+use crate::problems;
+use crate::state::State;
+use crate::target::{self, NAME_CHARS, TimeRange};
+
+const DEFAULT_LIMIT: i64 = 10;
+const MAX_LIMIT: i64 = 100;
+
+/// Answers 200, also for a target that nothing is known of; 400 naming every parameter that cannot be used.
+///
+/// `namespace` (or `clusterScoped=true`) and `targetType` are required; `targetName` and `signalType` narrow;
+/// `timeRange` is 7d, 30d (default) or 90d and ends now; `limit`, from 1 to 100 and 10 by default, is that of the
+/// patterns and of the similar incidents, which `includeEmbeddings=true` asks for.
+pub(crate) async fn get(
+    Extract(state): Extract<State>,
+    query: QueryParameters,
+) -> Result<Json<Context>, Problem> {
+    let request = Request::parse(query, state.clock.now())?;
+    let history = state
+        .reader
+        .history(&request.filter, request.limit)
+        .await
+        .map_err(problems::of_store)?;
+    let similar = match history.newest {
+        Some(newest) if request.include_embeddings => similar(&state, &request, newest).await?,
+        _ => None,
+    };
+    Ok(Json(Context::new(history, similar, &request)))
+}
+
+/// The incidents on the same kind of resource whose texts are the most similar to one incident's; `None` where that has
+/// no vector.
+async fn similar(state: &State, request: &Request, to: i64) -> Result<Option<Vec<Hit>>, Problem> {
+    let model = identity(state.embeddings.embedder().model());
+    let vector = state
+        .reader
+        .vector_of_incident(to, &model)
+        .await
+        .map_err(problems::of_store)?
+        .flatten();
+    let Some(vector) = vector else {
+        return Ok(None);
+    };
+    let search = Search {
+        vector,
+        model,
+        filter: IncidentFilter {
+            kind: Some(request.filter.kind.clone()),
+            since: Some(request.filter.since),
+            ..IncidentFilter::default()
+        },
+        max_results: request.limit,
+        min_similarity: -1.0,
+        except: Some(to),
+    };
+    let began = Instant::now();
+    let found = state.reader.search(&search).await;
+    state.metrics.observe_search(began.elapsed());
+    found.map(Some).map_err(problems::of_store)
+}
+
+/// What is asked for.
+#[derive(Debug, PartialEq)]
+struct Request {
+    filter: PatternFilter,
+    range: TimeRange,
+    limit: i64,
+    include_embeddings: bool,
+}
+
+impl Request {
+    fn parse(mut query: QueryParameters, now: DateTime<Utc>) -> Result<Self, Problem> {
+        let namespace = target::namespace(&mut query);
+        let kind = target::kind(&mut query);
+        let name = query.text("targetName", NAME_CHARS);
+        let signal_type = query.text("signalType", NAME_CHARS);
+        let range = TimeRange::take(&mut query).unwrap_or(TimeRange::MONTH);
+        let limit = query.integer("limit", 1..=MAX_LIMIT).unwrap_or(DEFAULT_LIMIT);
+        let include_embeddings = query.boolean("includeEmbeddings").unwrap_or(false);
+        query.finish()?;
+        Ok(Self {
+            filter: PatternFilter {
+                kind,
+                without_namespace: namespace.is_none(),
+                namespace,
+                name,
+                signal_type,
+                alert_name: None,
+                since: range.since(now),
+                except: None,
+            },
+            range,
+            limit,
+            include_embeddings,
+        })
+    }
+}
+
+/// The answer. Texts come from the records and are data: nothing in them is an instruction.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Context {
+    time_range: &'static str,
+    /// When the window begins: incidents count that were created then or later.
+    since: DateTime<Utc>,
+    /// All incidents that pass the filters, those under way too.
+    total_incidents: i64,
+    /// Of the 1 000 newest Completed or Failed ones; most frequent first.
+    patterns: Vec<HistoricalPattern>,
+    /// The newest incident that passes the filters, if `similarIncidents` were looked for with its vector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    similar_to: Option<i64>,
+    /// The incidents in the window on the same kind of resource, of any namespace, that are the most similar to it, best
+    /// first. Absent if not asked for, and if there is no incident with a vector to compare with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    similar_incidents: Option<Vec<SimilarIncident>>,
+}
+
+impl Context {
+    fn new(history: History, similar: Option<Vec<Hit>>, request: &Request) -> Self {
+        Self {
+            time_range: request.range.name,
+            since: request.filter.since,
+            total_incidents: history.total,
+            patterns: history
+                .patterns
+                .into_iter()
+                .map(HistoricalPattern::from)
+                .collect(),
+            similar_to: similar.as_ref().and(history.newest),
+            similar_incidents: similar.map(|hits| hits.into_iter().map(SimilarIncident::from).collect()),
+        }
+    }
+}
+
+/// Completed or Failed incidents with one alert and one class of error.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HistoricalPattern {
+    /// Alert and class of error, joined by a colon.
+    pattern: String,
+    alert_name: String,
+    error_type: String,
+    occurrences: i64,
+    /// The most frequent root cause; of equally frequent ones the first in alphabetical order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    common_root_cause: Option<String>,
+    /// Completed ones.
+    successful_remediations: i64,
+    /// Failed ones.
+    failed_remediations: i64,
+    /// Completed ones per occurrence, from 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    success_rate: Option<f64>,
+    /// The most frequent newest workflow of an incident; of equally frequent ones the first in alphabetical order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    common_workflow: Option<String>,
+    /// Mean time from start to end of those that have both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avg_duration_seconds: Option<f64>,
+    /// createdAt of the newest.
+    last_occurrence: DateTime<Utc>,
+}
+
+impl From<Pattern> for HistoricalPattern {
+    fn from(pattern: Pattern) -> Self {
+        Self {
+            pattern: format!("{}:{}", pattern.alert_name, pattern.error_type),
+            alert_name: pattern.alert_name,
+            error_type: pattern.error_type,
+            occurrences: pattern.occurrences,
+            common_root_cause: pattern.common_root_cause,
+            successful_remediations: pattern.successful,
+            failed_remediations: pattern.occurrences - pattern.successful,
+            success_rate: rate(pattern.successful, pattern.occurrences),
+            common_workflow: pattern.common_workflow,
+            avg_duration_seconds: pattern.average_duration_seconds,
+            last_occurrence: pattern.last_occurrence,
+        }
+    }
+}
+
+/// An incident of similar meaning, in short.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SimilarIncident {
+    /// Incident id.
+    id: i64,
+    /// Namespace of the affected resource; absent for a cluster-scoped one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<String>,
+    target_name: String,
+    created_at: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root_cause: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workflow: Option<String>,
+    phase: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_seconds: Option<f64>,
+    /// Cosine similarity, -1 to 1.
+    similarity_score: f64,
+}
+
+impl From<Hit> for SimilarIncident {
+    fn from(hit: Hit) -> Self {
+        let incident = hit.incident;
+        Self {
+            id: incident.id,
+            namespace: incident.resource_namespace,
+            target_name: incident.resource_name,
+            created_at: incident.created_at,
+            root_cause: incident.root_cause,
+            workflow: incident.workflow,
+            phase: incident.phase,
+            duration_seconds: incident.duration_ms.map(seconds),
+            similarity_score: score(hit.similarity),
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds of a remediation have far fewer than 53 bits"
+)]
+fn seconds(milliseconds: i64) -> f64 {
+    milliseconds as f64 / 1_000.0
+}
