@@ -1,6 +1,8 @@
 //! A rate of success and how much to trust it.
 
 use serde::Serialize;
+use serde_json::Value;
+use service_kit::openapi::schema::{number as number_schema, required, sent};
 
 /// The quantile of the normal distribution for a two-sided interval of 95 %.
 const Z: f64 = 1.959_963_984_540_054;
@@ -13,6 +15,25 @@ const STEPS: f64 = 1_000_000.0;
 pub(crate) struct Interval {
     pub(crate) lower: f64,
     pub(crate) upper: f64,
+}
+
+/// The schema of an [`Interval`].
+pub(crate) fn schema() -> Value {
+    sent(
+        "Where the true rate lies with a confidence of 95 %: the Wilson score interval without continuity correction.",
+        [
+            required(
+                "lower",
+                number_schema(0.0, 1.0),
+                "Lower bound, with six digits after the point.",
+            ),
+            required(
+                "upper",
+                number_schema(0.0, 1.0),
+                "Upper bound, with six digits after the point.",
+            ),
+        ],
+    )
 }
 
 /// Successes per attempt, from 0 to 1; `None` without an attempt.

@@ -257,13 +257,7 @@ fn times_in_order(filter: &IncidentFilter) -> Result<(), (&'static str, &'static
 
 /// One of the environments.
 pub(crate) fn environment(text: &str) -> Result<String, Broken> {
-    if Environment::parse(text).is_some() {
-        return Ok(text.to_owned());
-    }
-    Err((
-        "not-an-option",
-        format!("must be one of {}", environments().join(", ")),
-    ))
+    word(text, &environments())
 }
 
 fn environments() -> Vec<&'static str> {

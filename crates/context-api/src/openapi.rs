@@ -7,8 +7,11 @@ use serde_json::Value;
 use service_kit::openapi::{Contract, Operation};
 use service_kit::{Problem, ProblemKind};
 
-use crate::endpoint::{get_incident, list_incidents, match_incidents};
-use crate::{incident, problems};
+use crate::endpoint::{
+    aggregate_actions, aggregate_namespaces, aggregate_severities, aggregate_trend, environment_context,
+    get_incident, historical_context, list_incidents, match_incidents, recovery_context, success_rates,
+};
+use crate::{incident, problems, scope};
 
 /// Version of the contract.
 const VERSION: &str = "1.0.0";
@@ -30,6 +33,14 @@ fn operations() -> Vec<Operation> {
         list_incidents::operation(),
         get_incident::operation(),
         match_incidents::operation(),
+        recovery_context::operation(),
+        environment_context::operation(),
+        historical_context::operation(),
+        success_rates::operation(),
+        aggregate_namespaces::operation(),
+        aggregate_severities::operation(),
+        aggregate_actions::operation(),
+        aggregate_trend::operation(),
     ]
 }
 
@@ -37,6 +48,15 @@ fn schemas() -> Vec<(&'static str, Value)> {
     let mut schemas = vec![("IncidentPage", list_incidents::schema())];
     schemas.extend(incident::schemas());
     schemas.extend(match_incidents::schemas());
+    schemas.extend(recovery_context::schemas());
+    schemas.extend(environment_context::schemas());
+    schemas.extend(historical_context::schemas());
+    schemas.extend(scope::schemas());
+    schemas.extend(success_rates::schemas());
+    schemas.extend(aggregate_namespaces::schemas());
+    schemas.extend(aggregate_severities::schemas());
+    schemas.extend(aggregate_actions::schemas());
+    schemas.extend(aggregate_trend::schemas());
     schemas
 }
 

@@ -2,7 +2,12 @@
 
 use audit_store::reader::Outcomes;
 use serde::Serialize;
+use serde_json::{Value, json};
 use service_kit::extract::QueryParameters;
+use service_kit::openapi::schema::{
+    Field, boolean, count, integer, named, number, one_of, optional, required, sent,
+};
+use service_kit::openapi::{Parameter, Place};
 
 const DEFAULT_MIN_SAMPLES: i64 = 5;
 const MAX_MIN_SAMPLES: i64 = 10_000;
@@ -11,6 +16,93 @@ const MAX_MIN_SAMPLES: i64 = 10_000;
 /// it: 97.5 %.
 const LEVEL: f64 = 0.95;
 const QUANTILE: f64 = 1.959_963_984_540_054;
+
+/// `minSamples` in the contract.
+pub(crate) fn parameter(example: &'static str) -> Parameter {
+    let mut schema = samples();
+    schema["default"] = json!(DEFAULT_MIN_SAMPLES);
+    Parameter {
+        name: "minSamples",
+        place: Place::Query,
+        description: "Least number of terminal incidents, those in phase Completed or Failed, that a rate is told for. \
+                      What has fewer is listed and counted, but not judged."
+            .to_owned(),
+        schema,
+        examples: vec![(example, json!(3))],
+    }
+}
+
+/// What `minSamples` may be.
+pub(crate) fn samples() -> Value {
+    integer(1, MAX_MIN_SAMPLES)
+}
+
+/// The fields of a [`RateBody`].
+pub(crate) fn fields() -> [Field; 6] {
+    [
+        required(
+            "totalExecutions",
+            count(),
+            "Terminal incidents: `successful` and `failed` together.",
+        ),
+        required("successful", count(), "Incidents in phase Completed."),
+        required(
+            "failed",
+            count(),
+            "Incidents in phase Failed, rolled back or not.",
+        ),
+        required(
+            "sufficient",
+            boolean(),
+            "Whether there are `minSamples` terminal incidents. If not, the rate and the interval are absent.",
+        ),
+        optional(
+            "successRate",
+            number(0.0, 1.0),
+            "`successful` / `totalExecutions`; absent unless `sufficient`.",
+        ),
+        optional(
+            "confidenceInterval",
+            named("RateInterval"),
+            "Between which bounds the true success rate lies; absent unless `sufficient`.",
+        ),
+    ]
+}
+
+/// The fields of a [`TrendBody`].
+pub(crate) fn trend_fields() -> [Field; 3] {
+    [
+        required(
+            "trend",
+            one_of(["improving", "worsening", "steady", "unknown"]),
+            "How the success rate compares with that of the window before. `improving` or `worsening`: the whole \
+             confidence interval lies above or below the one before. `steady`: the intervals overlap, which is no proof \
+             that the rate is the same. `unknown`: one of the windows has fewer than `minSamples` terminal incidents.",
+        ),
+        required(
+            "previousExecutions",
+            count(),
+            "Terminal incidents of the window before.",
+        ),
+        optional(
+            "previousSuccessRate",
+            number(0.0, 1.0),
+            "Success rate of the window before; absent if that has fewer than `minSamples` terminal incidents.",
+        ),
+    ]
+}
+
+/// The schema of an [`Interval`].
+pub(crate) fn interval_schema() -> Value {
+    sent(
+        "The Wilson score interval of a success rate, without continuity correction.",
+        [
+            required("low", number(0.0, 1.0), "Lower bound."),
+            required("high", number(0.0, 1.0), "Upper bound."),
+            required("level", number(0.0, 1.0), "Confidence level: 0.95."),
+        ],
+    )
+}
 
 /// Reads `minSamples`: how many terminal incidents a rate needs. 5 if it is absent.
 pub(crate) fn min_samples(query: &mut QueryParameters) -> i64 {

@@ -2,7 +2,10 @@
 
 use audit_store::record::canonical_kind;
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
 use service_kit::extract::QueryParameters;
+use service_kit::openapi::schema::{boolean, one_of};
+use service_kit::openapi::{Parameter, Place};
 
 /// Longest namespace or kind.
 const LABEL_CHARS: usize = 63;
@@ -28,10 +31,30 @@ impl TimeRange {
         days: 90,
     };
 
+    const ALL: [Self; 3] = [Self::WEEK, Self::MONTH, Self::QUARTER];
+
     /// Takes `timeRange`.
     pub(crate) fn take(query: &mut QueryParameters) -> Option<Self> {
-        let options = [Self::WEEK, Self::MONTH, Self::QUARTER].map(|range| (range.name, range));
+        let options = Self::ALL.map(|range| (range.name, range));
         query.choice("timeRange", &options)
+    }
+
+    /// What it may be.
+    pub(crate) fn schema() -> Value {
+        one_of(Self::ALL.map(|range| range.name))
+    }
+
+    /// `timeRange` in the contract, of an endpoint that takes `self` where it is absent.
+    pub(crate) fn parameter(self, example: &'static str) -> Parameter {
+        let mut schema = Self::schema();
+        schema["default"] = json!(self.name);
+        parameter(
+            "timeRange",
+            "How far back the window reaches, which ends now.",
+            schema,
+            example,
+            json!(Self::QUARTER.name),
+        )
     }
 
     /// When the window begins.
@@ -62,4 +85,60 @@ pub(crate) fn kind(query: &mut QueryParameters) -> String {
     let kind = query.text("targetType", LABEL_CHARS);
     query.require("targetType");
     kind.map(|kind| canonical_kind(&kind)).unwrap_or_default()
+}
+
+/// [`namespace`] and [`kind`] in the contract; each has an example of the name `example`.
+pub(crate) fn parameters(example: &'static str) -> Vec<Parameter> {
+    let mut cluster_scoped = boolean();
+    cluster_scoped["default"] = json!(false);
+    vec![
+        parameter(
+            "namespace",
+            "Namespace of the target. Required unless `clusterScoped=true`, and refused beside it.",
+            text_schema(LABEL_CHARS),
+            example,
+            json!("shop"),
+        ),
+        parameter(
+            "clusterScoped",
+            "`true` asks for a target without a namespace, such as a node.",
+            cluster_scoped,
+            example,
+            json!(false),
+        ),
+        parameter(
+            "targetType",
+            "Required. Kind of the target; the case of a kind of Kubernetes does not matter.",
+            text_schema(LABEL_CHARS),
+            example,
+            json!("Deployment"),
+        ),
+    ]
+}
+
+/// A parameter of a query string with one example.
+pub(crate) fn parameter(
+    name: &'static str,
+    description: &str,
+    schema: Value,
+    example: &'static str,
+    value: Value,
+) -> Parameter {
+    Parameter {
+        name,
+        place: Place::Query,
+        description: description.to_owned(),
+        schema,
+        examples: vec![(example, value)],
+    }
+}
+
+/// A text that is not empty and holds no NUL.
+pub(crate) fn text_schema(max_chars: usize) -> Value {
+    json!({"type": "string", "minLength": 1, "maxLength": max_chars, "pattern": r"^[^\u0000]*$"})
+}
+
+/// A time span in seconds.
+pub(crate) fn seconds_schema() -> Value {
+    json!({"type": "number", "format": "double", "minimum": 0})
 }

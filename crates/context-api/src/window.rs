@@ -5,12 +5,46 @@ use std::time::Duration;
 use audit_store::reader::{IncidentFilter, Windows};
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::Serialize;
+use serde_json::{Value, json};
 use service_kit::extract::QueryParameters;
+use service_kit::openapi::schema::{optional, required, sent, time};
+use service_kit::openapi::{Parameter, Place};
 
 const DEFAULT_DAYS: i64 = 30;
 /// Ten years, which is also the farthest that `since` reaches back.
 const MAX_DAYS: i64 = 3_650;
 const MAX_SECONDS: u64 = MAX_DAYS.unsigned_abs() * 86_400;
+
+/// `timeRange` in the contract.
+pub(crate) fn parameter(example: &'static str) -> Parameter {
+    Parameter {
+        name: "timeRange",
+        place: Place::Query,
+        description: format!(
+            "How long the window is that ends at `until`, or now: a duration from `1s` to `{MAX_DAYS}d`. Not beside \
+             `since`, which is where the window begins otherwise and at most `{MAX_DAYS}d` before its end."
+        ),
+        schema: json!({"type": "string", "pattern": "^[0-9]+[smhdw]$", "default": format!("{DEFAULT_DAYS}d")}),
+        examples: vec![(example, json!("7d"))],
+    }
+}
+
+/// The schema of a window.
+pub(crate) fn schema() -> Value {
+    sent(
+        "The span of time in which the incidents were created: from `since` on, before `until`.",
+        [
+            required("since", time(), "Where the window begins."),
+            required("until", time(), "Where the window ends."),
+            optional(
+                "previousSince",
+                time(),
+                "Where the window before begins, which is as long and ends at `since`; absent where nothing is compared \
+                 with it.",
+            ),
+        ],
+    )
+}
 
 /// Reads `timeRange`, and the windows out of it and the filter's `since` and `until`. The violations are noted there.
 ///

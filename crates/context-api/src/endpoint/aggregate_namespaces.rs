@@ -1,16 +1,19 @@
 //! `GET /api/v1/aggregations/namespaces`: incidents by the namespace of the affected resource, and how well each
 //! namespace does.
 
-use audit_store::reader::{Groups, NamespaceCounts};
+use audit_store::reader::{Groups, NamespaceCounts, Outcomes, Weights};
 use axum::Json;
 use axum::extract::State as Extract;
 use serde::Serialize;
+use serde_json::{Value, json};
 use service_kit::Problem;
 use service_kit::extract::QueryParameters;
+use service_kit::openapi::Operation;
+use service_kit::openapi::schema::{array, named, number, optional, required, sent, string};
 
 use crate::problems;
-use crate::rate::{RateBody, Trend, TrendBody, ratio};
-use crate::scope::{self, Scope};
+use crate::rate::{self, RateBody, Trend, TrendBody, ratio};
+use crate::scope::{self, Examples, Scope};
 use crate::state::State;
 use crate::window::WindowBody;
 
@@ -18,6 +21,92 @@ use crate::window::WindowBody;
 const RESOLUTION_POINTS: f64 = 70.0;
 const BACKLOG_POINTS: f64 = 20.0;
 const TREND_POINTS: f64 = 10.0;
+
+/// This endpoint in the contract.
+pub(crate) fn operation() -> Operation {
+    let mut parameters = scope::parameters();
+    parameters.push(scope::limit_parameter());
+    Operation {
+        method: "get",
+        path: "/api/v1/aggregations/namespaces",
+        id: "aggregateNamespaces",
+        summary: "Count incidents by namespace, and tell how well each namespace does",
+        description:
+            "Counts the incidents that pass all filters and were created in the window, by the namespace of the affected \
+             resource. A parameter that is unknown, given \
+             twice or empty is refused."
+                .to_owned(),
+        parameters,
+        bodies: Vec::new(),
+        answers: scope::answers("NamespaceAggregation", recent_example(), filtered_example()),
+        problems: scope::problems(),
+    }
+}
+
+/// The schemas of the answer.
+pub(crate) fn schemas() -> [(&'static str, Value); 3] {
+    let answer = sent(
+        "Incidents of a window by namespace.",
+        scope::fields()
+            .into_iter()
+            .chain([
+                scope::total_field(),
+                required(
+                    "namespaces",
+                    array(named("NamespaceGroup")),
+                    "The namespaces with the most incidents, in descending order; equal ones by name.",
+                ),
+            ])
+            .chain(scope::limit_fields()),
+    );
+    let namespace = optional(
+        "namespace",
+        string(),
+        "Namespace of the affected resource; absent for the incidents of cluster-scoped resources, which are one group.",
+    );
+    let health = optional(
+        "health",
+        named("NamespaceHealth"),
+        "How well the remediations of the namespace do; absent where there are fewer than `minSamples` terminal incidents.",
+    );
+    let group = sent(
+        "The incidents of one namespace.",
+        [namespace]
+            .into_iter()
+            .chain(scope::count_fields())
+            .chain(rate::fields())
+            .chain(rate::trend_fields())
+            .chain([health]),
+    );
+    let health = sent(
+        "How well the remediations of a namespace do, as a convention to rank namespaces by, not a measurement. \
+         Incidents weigh by severity in both shares: critical 8, high 4, warning and medium 2, low and info 1; without \
+         a severity 2. So one critical failure costs as much as eight failures of low severity.",
+        [
+            required(
+                "score",
+                number(0.0, 100.0),
+                "From 0 (worst) to 100 (best), to one decimal: 70 · `resolution` + 20 · (1 − `backlog`) + 10 · (0 if \
+                 the trend is worsening, else 1).",
+            ),
+            required(
+                "resolution",
+                number(0.0, 1.0),
+                "Weight of the successful by weight of the terminal incidents.",
+            ),
+            required(
+                "backlog",
+                number(0.0, 1.0),
+                "Weight of the open by weight of all incidents.",
+            ),
+        ],
+    );
+    [
+        ("NamespaceAggregation", answer),
+        ("NamespaceGroup", group),
+        ("NamespaceHealth", health),
+    ]
+}
 
 /// Answers 200 with the incidents that pass the filters of the incident list and were created in the window; 400
 /// naming every parameter that cannot be used.
@@ -137,6 +226,54 @@ impl Group {
             namespace: counts.namespace,
         }
     }
+}
+
+fn recent_example() -> Value {
+    let counts = NamespaceCounts {
+        namespace: Some("shop".to_owned()),
+        count: 11,
+        outcomes: Outcomes {
+            successful: 8,
+            failed: 2,
+        },
+        previous: Outcomes {
+            successful: 5,
+            failed: 4,
+        },
+        weights: Weights {
+            successful: 40,
+            failed: 6,
+            open: 8,
+        },
+    };
+    example(counts, &Examples::new().recent, 10)
+}
+
+fn filtered_example() -> Value {
+    let counts = NamespaceCounts {
+        namespace: Some("shop".to_owned()),
+        count: 1,
+        outcomes: Outcomes {
+            successful: 1,
+            failed: 0,
+        },
+        previous: Outcomes::default(),
+        weights: Weights {
+            successful: 8,
+            failed: 0,
+            open: 0,
+        },
+    };
+    example(counts, &Examples::new().filtered, scope::DEFAULT_GROUPS)
+}
+
+fn example(counts: NamespaceCounts, scope: &Scope, limit: i64) -> Value {
+    let counts = Groups {
+        incidents: counts.count,
+        total_groups: 1,
+        groups: vec![counts],
+    };
+    json!(Answer::new(counts, scope, limit))
 }
 
 #[cfg(test)]

@@ -5,14 +5,65 @@ use audit_store::record::Severity;
 use axum::Json;
 use axum::extract::State as Extract;
 use serde::Serialize;
+use serde_json::{Value, json};
 use service_kit::Problem;
 use service_kit::extract::QueryParameters;
+use service_kit::openapi::Operation;
+use service_kit::openapi::schema::{array, named, one_of, optional, required, sent};
 
 use crate::problems;
-use crate::rate::RateBody;
-use crate::scope::Scope;
+use crate::rate::{self, RateBody};
+use crate::scope::{self, Examples, Scope};
 use crate::state::State;
 use crate::window::WindowBody;
+
+/// This endpoint in the contract.
+pub(crate) fn operation() -> Operation {
+    let parameters = scope::parameters();
+    Operation {
+        method: "get",
+        path: "/api/v1/aggregations/severities",
+        id: "aggregateSeverities",
+        summary: "Count incidents by severity",
+        description:
+            "Counts the incidents that pass all filters and were created in the window, by the severity of their signal. A parameter that is unknown, given \
+             twice or empty is refused."
+                .to_owned(),
+        parameters,
+        bodies: Vec::new(),
+        answers: scope::answers("SeverityAggregation", recent_example(), filtered_example()),
+        problems: scope::problems(),
+    }
+}
+
+/// The schemas of the answer.
+pub(crate) fn schemas() -> [(&'static str, Value); 2] {
+    let answer = sent(
+        "Incidents of a window by severity.",
+        scope::fields().into_iter().chain([
+            scope::total_field(),
+            required(
+                "severities",
+                array(named("SeverityGroup")),
+                "Every severity, the gravest first, also those that do not occur; then the incidents without one, if \
+                 there are any.",
+            ),
+        ]),
+    );
+    let severity = optional(
+        "severity",
+        one_of(Severity::ALL.iter().map(|severity| severity.as_str())),
+        "Severity of the signal; absent for the incidents whose signal had none.",
+    );
+    let group = sent(
+        "The incidents of one severity.",
+        [severity]
+            .into_iter()
+            .chain(scope::count_fields())
+            .chain(rate::fields()),
+    );
+    [("SeverityAggregation", answer), ("SeverityGroup", group)]
+}
 
 /// Answers 200 with the incidents that pass the filters of the incident list and were created in the window; 400
 /// naming every parameter that cannot be used.
@@ -86,4 +137,30 @@ impl Answer {
             severities,
         }
     }
+}
+
+fn recent_example() -> Value {
+    let counts = |severity: Severity, count, successful, failed| SeverityCounts {
+        severity: Some(severity.as_str().to_owned()),
+        count,
+        outcomes: Outcomes { successful, failed },
+    };
+    let counts = [
+        counts(Severity::Critical, 9, 6, 2),
+        counts(Severity::Warning, 12, 11, 1),
+        counts(Severity::Info, 1, 1, 0),
+    ];
+    json!(Answer::new(&counts, &Examples::new().recent))
+}
+
+fn filtered_example() -> Value {
+    let counts = SeverityCounts {
+        severity: Some(Severity::Critical.as_str().to_owned()),
+        count: 1,
+        outcomes: Outcomes {
+            successful: 1,
+            failed: 0,
+        },
+    };
+    json!(Answer::new(&[counts], &Examples::new().filtered))
 }

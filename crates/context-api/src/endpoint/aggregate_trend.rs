@@ -1,17 +1,20 @@
 //! `GET /api/v1/aggregations/trend`: incidents over time.
 
-use audit_store::reader::{BucketUnit, TrendBucket};
+use audit_store::reader::{BucketUnit, Outcomes, TrendBucket};
 use axum::Json;
 use axum::extract::State as Extract;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
+use serde_json::{Value, json};
 use service_kit::Problem;
 use service_kit::extract::QueryParameters;
+use service_kit::openapi::schema::{array, named, one_of, required, sent, string, time};
+use service_kit::openapi::{Operation, Parameter, Place};
 use service_kit::problem::Violation;
 
 use crate::problems;
-use crate::rate::RateBody;
-use crate::scope::Scope;
+use crate::rate::{self, RateBody};
+use crate::scope::{self, Examples, FILTERED, RECENT, Scope};
 use crate::state::State;
 use crate::window::WindowBody;
 
@@ -26,6 +29,98 @@ const UNITS: [(&str, BucketUnit); 3] = [
 
 /// Longer than any name of a time zone.
 const TIMEZONE_CHARS: usize = 64;
+
+/// This endpoint in the contract.
+pub(crate) fn operation() -> Operation {
+    let mut bucket = one_of(UNITS.map(|(name, _)| name));
+    bucket["default"] = json!("day");
+    let mut parameters = scope::parameters();
+    parameters.extend([
+        Parameter {
+            name: "bucket",
+            place: Place::Query,
+            description: format!(
+                "How long a bucket is. A week begins on Monday; a day on which the clocks change has 23 or 25 hours. \
+                 The window must not have more than {MAX_BUCKETS} buckets."
+            ),
+            schema: bucket,
+            examples: vec![(RECENT, json!("week")), (FILTERED, json!("week"))],
+        },
+        Parameter {
+            name: "timezone",
+            place: Place::Query,
+            description: "Time zone of the calendar that the buckets follow: `UTC`, or its IANA name with its area."
+                .to_owned(),
+            schema: json!({
+                "type": "string",
+                "maxLength": TIMEZONE_CHARS,
+                "pattern": "^(UTC|[A-Z][^/]*/.+)$",
+                "default": "UTC",
+            }),
+            examples: vec![(RECENT, json!("Europe/Berlin"))],
+        },
+    ]);
+    Operation {
+        method: "get",
+        path: "/api/v1/aggregations/trend",
+        id: "aggregateTrend",
+        summary: "Count incidents over time",
+        description:
+            "Counts the incidents that pass all filters and were created in the window, in buckets of the time of their \
+             creation. A parameter that is unknown, given \
+             twice or empty is refused."
+                .to_owned(),
+        parameters,
+        bodies: Vec::new(),
+        answers: scope::answers("TrendAggregation", recent_example(), filtered_example()),
+        problems: scope::problems(),
+    }
+}
+
+/// The schemas of the answer.
+pub(crate) fn schemas() -> [(&'static str, Value); 2] {
+    let answer = sent(
+        "Incidents of a window over time.",
+        scope::fields().into_iter().chain([
+            required(
+                "bucket",
+                one_of(UNITS.map(|(name, _)| name)),
+                "How long a bucket is.",
+            ),
+            required(
+                "timezone",
+                string(),
+                "Time zone of the calendar that the buckets follow.",
+            ),
+            scope::total_field(),
+            required(
+                "buckets",
+                array(named("TrendBucket")),
+                "Every bucket that the window touches, the oldest first, also those without incidents.",
+            ),
+        ]),
+    );
+    let times = [
+        required(
+            "start",
+            time(),
+            "Where the bucket begins, which may be before the window does.",
+        ),
+        required(
+            "end",
+            time(),
+            "Where the next one begins, which may be after the window ends.",
+        ),
+    ];
+    let bucket = sent(
+        "The incidents of one bucket. Of the first and the last bucket only the part in the window is counted.",
+        times
+            .into_iter()
+            .chain(scope::count_fields())
+            .chain(rate::fields()),
+    );
+    [("TrendAggregation", answer), ("TrendBucket", bucket)]
+}
 
 /// Answers 200 with the incidents that pass the filters of the incident list, in buckets of the time that their
 /// remediation requests were created; 400 naming every parameter that cannot be used.
@@ -154,6 +249,39 @@ impl Answer {
                 .collect(),
         }
     }
+}
+
+fn recent_example() -> Value {
+    let scope = Examples::new().recent;
+    // From noon of a Monday in UTC to the beginning of the week before in Berlin.
+    let first = scope.windows.since - TimeDelta::hours(14);
+    example(scope, "Europe/Berlin", first, &[(14, 10, 3), (2, 1, 0)])
+}
+
+fn filtered_example() -> Value {
+    let scope = Examples::new().filtered;
+    let first = scope.windows.since;
+    example(scope, "UTC", first, &[(0, 0, 0), (0, 0, 0), (1, 1, 0)])
+}
+
+/// Weeks from `first` on: all incidents, successful ones, failed ones.
+fn example(scope: Scope, timezone: &str, first: DateTime<Utc>, weeks: &[(i64, i64, i64)]) -> Value {
+    let starts = (0..).map(|week| first + TimeDelta::weeks(week));
+    let buckets = starts
+        .zip(weeks)
+        .map(|(start, &(count, successful, failed))| TrendBucket {
+            start,
+            end: start + TimeDelta::weeks(1),
+            count,
+            outcomes: Outcomes { successful, failed },
+        })
+        .collect();
+    let request = Request {
+        scope,
+        unit: BucketUnit::Week,
+        timezone: timezone.to_owned(),
+    };
+    json!(Answer::new(buckets, request))
 }
 
 #[cfg(test)]
