@@ -49,6 +49,10 @@ async fn every_metric_has_help_and_the_value_of_what_happened() {
     let (api, metrics) = (service.api_address(), service.metrics_address());
     let served = tokio::spawn(service.serve());
 
+    while Wire::new(api).get("/startupz").await.unwrap().status != 200 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
     // Two records of one text, one of them with a secret and sent twice; and one that breaks two rules.
     let secret = records::with(
         records::remediation("rr-1"),
