@@ -187,12 +187,17 @@ impl DataStorage {
             metrics.clone(),
         );
         let maintenance = tokio::spawn(maintenance.run());
-        starting.started(checks(&store, model, &ingest));
+        let checks = checks(&store, model, &ingest);
         let probes = health.router();
         let state = State::new(ingest, clock, &config, metrics);
         let api = router(state, guards, boundary).merge(probes.clone());
         let metrics = service_kit::metrics::router(Arc::new(registry)).merge(probes);
-        let ended = server.serve(api, metrics, shutdown.clone()).await;
+        let (api_address, metrics_address) = (server.api_address(), server.metrics_address());
+        let serving = server.open(api, metrics);
+        // Not before: who is told that we have started may send a record at once.
+        starting.started(checks);
+        tracing::info!(api = %api_address, metrics = %metrics_address, "Data Storage is ready");
+        let ended = serving.until(shutdown.clone()).await;
         maintenance.abort();
         // The router is gone, and with it the last sender of the queue: the writers end when the queue is empty.
         let flushed = async {

@@ -12,6 +12,7 @@ use anyhow::Context;
 use audit_store::migrate::migrate;
 use context_api::ContextApi;
 use data_storage::DataStorage;
+use reqwest::{Client, StatusCode};
 use service_kit::config::Secret;
 use service_kit::shutdown::Shutdown;
 use service_kit::telemetry::{self, LogFormat, LogLevel, Process};
@@ -20,6 +21,8 @@ use service_kit::{Clock, Host};
 use crate::model;
 use database::Database;
 
+/// How often it is looked whether a service has started.
+const START_GLANCE: Duration = Duration::from_millis(10);
 /// How often a PostgreSQL of ours is looked after.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -222,6 +225,16 @@ fn context_refused(error: context_api::StartError) -> anyhow::Error {
     })
 }
 
+/// Waits until a service that holds its port answers more than probes.
+async fn started(api: SocketAddr) -> anyhow::Result<()> {
+    let client = Client::builder().no_proxy().build()?;
+    let url = format!("http://{api}/startupz");
+    while client.get(&url).send().await?.status() != StatusCode::OK {
+        tokio::time::sleep(START_GLANCE).await;
+    }
+    Ok(())
+}
+
 /// Runs both services until shutdown, or until one of the parts ends.
 async fn serve(
     options: &Options,
@@ -242,6 +255,7 @@ async fn serve(
     let context = tokio::spawn(context.serve(shutdown.clone()));
     greeting::services(&addresses, &database.describe());
     let work = async {
+        started(addresses.data_storage).await?;
         if options.demo {
             let end = clock.now();
             let wanted = demo_loader::Wanted {

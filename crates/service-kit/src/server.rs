@@ -103,15 +103,36 @@ impl Server {
     /// A forced shutdown skips to the end from wherever it is. The caller then flushes what answered requests left
     /// behind and closes its pools; no request is running any more.
     pub async fn serve(self, api: Router, metrics: Router, shutdown: Shutdown) -> Ended {
-        let Self {
-            api: mut api_port,
-            metrics: mut metrics_port,
-            config,
-        } = self;
-        metrics_port.switch_to(metrics);
-        api_port.switch_to(api);
-        tracing::info!(api = %api_port.address(), metrics = %metrics_port.address(), "serving");
+        self.open(api, metrics).until(shutdown).await
+    }
 
+    /// The first half of [`serve`](Self::serve): requests are answered by the service from now on. What tells that the
+    /// service has started belongs after it.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn open(mut self, api: Router, metrics: Router) -> Serving {
+        self.metrics.switch_to(metrics);
+        self.api.switch_to(api);
+        tracing::info!(api = %self.api.address(), metrics = %self.metrics.address(), "serving");
+        Serving(self)
+    }
+}
+
+/// A server that serves. Dropped, it ends at once.
+#[derive(Debug)]
+#[must_use = "dropped, it ends at once"]
+pub struct Serving(Server);
+
+impl Serving {
+    /// The second half of [`serve`](Server::serve).
+    pub async fn until(self, shutdown: Shutdown) -> Ended {
+        let Server {
+            api: api_port,
+            metrics: metrics_port,
+            config,
+        } = self.0;
         let unready = async {
             shutdown.begun().await;
             tracing::info!(

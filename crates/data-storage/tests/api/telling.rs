@@ -1,6 +1,7 @@
 //! What the service tells of itself: every metric that is promised, with the value that it must have.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use data_storage::{Config, DataStorage};
 use serde_json::{Value, json};
@@ -12,6 +13,9 @@ use service_kit::telemetry::TraceMetrics;
 use service_kit::{Clock, Host};
 use testkit::wire::Wire;
 use testkit::{Database, records};
+
+/// How long the first round of maintenance may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn post(api: SocketAddr, body: &Value) -> u16 {
     let answer = Wire::new(api)
@@ -28,7 +32,7 @@ async fn every_metric_has_help_and_the_value_of_what_happened() {
     config.server = ServerConfig::ephemeral();
     config.database.url = Secret::new(database.url());
     config.database.schema = database.schema().data().to_owned();
-    config.embedding.budget = std::time::Duration::from_secs(30);
+    config.embedding.budget = Duration::from_secs(30);
     let shutdown = Shutdown::new();
     let host = Host {
         clock: Clock::manual(Database::now()),
@@ -45,6 +49,10 @@ async fn every_metric_has_help_and_the_value_of_what_happened() {
     let (api, metrics) = (service.api_address(), service.metrics_address());
     let served = tokio::spawn(service.serve());
 
+    while Wire::new(api).get("/startupz").await.unwrap().status != 200 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
     // Two records of one text, one of them with a secret and sent twice; and one that breaks two rules.
     let secret = records::with(
         records::remediation("rr-1"),
@@ -57,8 +65,17 @@ async fn every_metric_has_help_and_the_value_of_what_happened() {
     let invalid = records::with(records::remediation("rr-3"), json!({"phase": "Done", "extra": 1}));
     assert_eq!(post(api, &invalid).await, 400);
 
-    let scrape = Wire::new(metrics).get("/metrics").await.unwrap();
-    let text = scrape.body.as_str().unwrap();
+    // Maintenance tells of partitions when its first round is over.
+    let deadline = Instant::now() + PATIENCE;
+    let text = loop {
+        let scrape = Wire::new(metrics).get("/metrics").await.unwrap();
+        let text = scrape.body.as_str().unwrap().to_owned();
+        if text.lines().any(|line| line == "datastorage_partitions_ahead 3") {
+            break text;
+        }
+        assert!(Instant::now() < deadline, "no partitions in\n{text}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
     for line in [
         r#"build_info{version="1.2.3",revision="abc"} 1"#,
         r#"writes_total{kind="remediation",result="created"} 2"#,

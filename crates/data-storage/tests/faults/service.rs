@@ -58,12 +58,22 @@ impl Service {
         let service = DataStorage::bind(config, Database::embedder(), host)
             .await
             .unwrap();
-        Self {
+        let service = Self {
             api: service.api_address(),
             metrics: service.metrics_address(),
             task: tokio::spawn(service.serve()),
             shutdown,
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while Wire::new(service.api)
+            .get("/startupz")
+            .await
+            .is_ok_and(|answer| answer.status != 200)
+        {
+            assert!(Instant::now() < deadline, "not started within {PATIENCE:?}");
+            tokio::time::sleep(GLANCE).await;
         }
+        service
     }
 
     pub(crate) async fn on(database: &Database, change: impl FnOnce(&mut Config)) -> Self {

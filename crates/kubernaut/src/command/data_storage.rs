@@ -52,7 +52,6 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         }
         service = DataStorage::bind(config, embedder, host) => service?,
     };
-    tracing::info!(api = %service.api_address(), metrics = %service.metrics_address(), "Data Storage is ready");
     let ended = service.serve().await;
     tracing::info!(?ended, "Data Storage has stopped");
     telemetry.shutdown().await;
