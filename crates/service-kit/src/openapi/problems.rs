@@ -189,7 +189,7 @@ fn headers_of(problem: &Problem) -> Vec<&'static str> {
 fn example(path: &str, problem: &Problem) -> Value {
     // A template is no path of a request; the examples of parameters say which ones there are.
     let body = problem.body(Occurrence {
-        instance: Some(&path.replace("{id}", "1")),
+        instance: Some(&path.replace("{id}", "1").replace("{name}", "rr-1")),
         request_id: Some(EXAMPLE_REQUEST_ID),
     });
     serde_json::from_str(&body).unwrap_or_default()
