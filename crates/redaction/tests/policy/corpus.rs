@@ -128,15 +128,17 @@ fn longest_removed(case: &Case) -> String {
 }
 
 #[test]
-fn bytes_are_text_or_stay() {
+fn bytes_that_are_no_text_stay_and_the_text_between_them_is_redacted() {
     let mut findings = Findings::new();
-    let binary = [
-        0xff, 0xfe, b'p', b'w', b'd', b'=', b'h', b'u', b'n', b't', b'e', b'r', b'2',
-    ];
+    let binary = [0xff, 0xfe, 0x00, 0x80, 0xc3];
     assert_eq!(&*redact_bytes(&binary, &mut findings), &binary);
     assert!(findings.is_empty());
     assert_eq!(&*redact_bytes(b"pwd=hunter2", &mut findings), b"pwd=***");
-    assert_eq!(findings.by_rule().collect::<Vec<_>>(), [("assignment", 1)]);
+    assert_eq!(
+        &*redact_bytes(b"\xff\xfe pwd=hunter2 \xe9t\xe9", &mut findings),
+        b"\xff\xfe pwd=*** \xe9t\xe9"
+    );
+    assert_eq!(findings.by_rule().collect::<Vec<_>>(), [("assignment", 2)]);
 }
 
 #[test]
