@@ -115,7 +115,7 @@ async fn a_provider_with_vectors_of_another_dimension() {
 async fn a_provider_with_numbers_that_are_none() {
     let nan = |server: &EmbeddingServer| {
         server.otherwise(Reply::changed(|answer| {
-            answer["data"][0]["embedding"][0] = json!("NaN")
+            answer["data"][0]["embedding"][0] = json!("NaN");
         }));
     };
     survives("NaN", nan, good).await;
