@@ -1,6 +1,6 @@
 //! The contract of Data Storage: its operations, in OpenAPI 3.1.
 //!
-//! [`records`] describes the bodies, [`rules`] each rule of `validation::rules` by the same name, `examples` are bodies
+//! `records` describes the bodies, `rules` each rule of `validation::rules` by the same name, `examples` are bodies
 //! and answers that tests send and compare.
 
 mod examples;
