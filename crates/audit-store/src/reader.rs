@@ -17,7 +17,7 @@ use crate::{ConnectOptions, SchemaName, StoreError};
 
 pub use filter::IncidentFilter;
 pub use incident::{Analysis, Event, ExecutionState, IncidentDetail, WorkflowState};
-pub use incidents::{Incident, IncidentPage, Order};
+pub use incidents::{Incident, IncidentPage, Order, PageRequest, Position, Start};
 pub use search::{Hit, Search};
 
 /// The database as Context API sees it: the views of the context schema.

@@ -9,6 +9,7 @@ use audit_store::reader::IncidentFilter;
 use audit_store::record::{Environment, Phase, Severity, canonical_kind};
 use chrono::{DateTime, Utc};
 use service_kit::extract::QueryParameters;
+use sha2::{Digest as _, Sha256};
 
 use crate::body::BodyFields;
 
@@ -126,6 +127,60 @@ pub(crate) fn from_body(fields: &mut BodyFields<'_>, now: DateTime<Utc>) -> Inci
         fields.refuse(name, code, detail);
     }
     filter
+}
+
+/// What tells filters apart: SHA-256 over every field in turn, 0 for an absent one, else 1, its length in bytes and its
+/// bytes.
+pub(crate) fn digest(filter: &IncidentFilter) -> [u8; 32] {
+    // Taken apart without `..`, so that a new filter cannot be forgotten here.
+    let IncidentFilter {
+        namespace,
+        cluster,
+        environment,
+        severity,
+        alert_name,
+        fingerprint,
+        action_type,
+        kind,
+        name,
+        phase,
+        status,
+        workflow,
+        correlation_id,
+        since,
+        until,
+    } = filter;
+    let texts = [
+        namespace,
+        cluster,
+        environment,
+        severity,
+        alert_name,
+        fingerprint,
+        action_type,
+        kind,
+        name,
+        phase,
+        status,
+        workflow,
+        correlation_id,
+    ];
+    let mut sha256 = Sha256::new();
+    let mut add = |bytes: Option<&[u8]>| {
+        sha256.update([u8::from(bytes.is_some())]);
+        if let Some(bytes) = bytes {
+            sha256.update(bytes.len().to_be_bytes());
+            sha256.update(bytes);
+        }
+    };
+    for text in texts {
+        add(text.as_deref().map(str::as_bytes));
+    }
+    for time in [since, until] {
+        let micros = time.map(|time| time.timestamp_micros().to_be_bytes());
+        add(micros.as_ref().map(<[u8; 8]>::as_slice));
+    }
+    sha256.finalize().into()
 }
 
 /// A window that ends before it begins would answer with nothing, which looks like an answer.

@@ -7,6 +7,7 @@
 //! - `endpoint`: one file each: what it takes, what it does, what it answers;
 //! - `filter`: the rules of the filters, shared by the query string of the list and the body of the search;
 //! - `body`: strict reading of a JSON body;
+//! - `cursor`: where a page of the list ended, as an opaque text;
 //! - `incident`: an incident on the wire;
 //! - `problems`: which error of the store or the embedder is which answer.
 //!
@@ -14,6 +15,7 @@
 
 mod body;
 mod config;
+mod cursor;
 mod database;
 mod endpoint;
 mod filter;

@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, reason = "test support")]
 
 mod both;
+mod cursors;
 mod demo;
 mod families;
 mod fields;
