@@ -3,6 +3,7 @@
 //! A [`Reader`] cannot write, three times over: it has no method that does, its connections open read-only
 //! transactions, and the role it logs in as holds `SELECT` on the context schema and nothing else.
 
+mod evidence;
 mod filter;
 mod incident;
 mod incidents;
@@ -15,6 +16,7 @@ use crate::compatibility::{
 };
 use crate::{ConnectOptions, SchemaName, StoreError};
 
+pub use evidence::{ActionTried, Evidence, SEEN_UP_TO};
 pub use filter::IncidentFilter;
 pub use incident::{Analysis, Event, ExecutionState, IncidentDetail, WorkflowState};
 pub use incidents::{Incident, IncidentPage, Order, PageRequest, Position, Start};

@@ -8,6 +8,7 @@
 //! - `filter`: the rules of the filters, shared by the query string of the list and the body of the search;
 //! - `body`: strict reading of a JSON body;
 //! - `cursor`: where a page of the list ended, as an opaque text;
+//! - `evidence`: how far a match can be trusted, on the wire;
 //! - `incident`: an incident on the wire;
 //! - `problems`: which error of the store or the embedder is which answer.
 //!
@@ -18,6 +19,7 @@ mod config;
 mod cursor;
 mod database;
 mod endpoint;
+mod evidence;
 mod filter;
 mod incident;
 mod metrics;

@@ -15,7 +15,7 @@ use pgvector::Vector;
 use sqlx::PgConnection;
 
 use super::filter::filtered;
-use super::{Incident, IncidentFilter, Reader};
+use super::{Evidence, Incident, IncidentFilter, Reader, evidence};
 use crate::StoreError;
 use crate::compatibility::ModelIdentity;
 
@@ -53,12 +53,15 @@ pub struct Hit {
     pub record_kind: String,
     /// That text.
     pub text: String,
+    /// What speaks for it and against it.
+    pub evidence: Evidence,
 }
 
 /// The nearest text of an incident.
-struct Candidate {
-    incident_id: i64,
-    record_kind: String,
+pub(super) struct Candidate {
+    pub(super) incident_id: i64,
+    pub(super) text_id: i64,
+    pub(super) record_kind: String,
     text: String,
     similarity: f64,
 }
@@ -85,15 +88,17 @@ impl Reader {
             .into_iter()
             .map(|incident| (incident.id, incident))
             .collect();
+        let mut evidence = evidence::of(&mut snapshot, &search.filter, &candidates).await?;
         snapshot.commit().await?;
         Ok(candidates
             .into_iter()
             .filter_map(|candidate| {
-                incidents.remove(&candidate.incident_id).map(|incident| Hit {
-                    incident,
+                Some(Hit {
+                    incident: incidents.remove(&candidate.incident_id)?,
                     similarity: candidate.similarity,
                     record_kind: candidate.record_kind,
                     text: candidate.text,
+                    evidence: evidence.remove(&candidate.incident_id)?,
                 })
             })
             .collect())
@@ -179,16 +184,17 @@ async fn from_incidents(
            -- Materialised, so that the distances are computed: ordered by the vector index, whose scan ends after some
            -- texts, most incidents would lose theirs.
            measured AS MATERIALIZED (
-               SELECT m.id, m.created_at, m.record_kind, v.text, v.embedding <=> $4 AS distance
+               SELECT m.id, m.created_at, m.record_kind, v.id AS text_id, v.text, v.embedding <=> $4 AS distance
                FROM mentioned m
                JOIN texts v ON v.id = m.embedding_id
                WHERE v.model = $5
            ),
            nearest AS (
-               SELECT DISTINCT ON (id) id, created_at, record_kind, text, distance FROM measured
+               SELECT DISTINCT ON (id) id, created_at, record_kind, text_id, text, distance FROM measured
                ORDER BY id, distance, record_kind
            )
-           SELECT n.id AS "incident_id!", n.record_kind AS "record_kind!", n.text AS "text!", 1 - n.distance AS "similarity!"
+           SELECT n.id AS "incident_id!", n.text_id AS "text_id!", n.record_kind AS "record_kind!", n.text AS "text!",
+                  1 - n.distance AS "similarity!"
            FROM nearest n
            WHERE 1 - n.distance >= $7
            ORDER BY n.distance, n.created_at DESC, n.id DESC
@@ -288,7 +294,8 @@ async fn expand(
         filter,
         "ORDER BY i.id, m.distance, m.record_kind
            )
-           SELECT n.id AS \"incident_id!\", n.record_kind AS \"record_kind!\", v.text AS \"text!\", 1 - n.distance AS \"similarity!\"
+           SELECT n.id AS \"incident_id!\", n.text_id AS \"text_id!\", n.record_kind AS \"record_kind!\", v.text AS \"text!\",
+                  1 - n.distance AS \"similarity!\"
            FROM nearest n
            JOIN texts v ON v.id = n.text_id
            ORDER BY n.distance, n.created_at DESC, n.id DESC

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::body::BodyFields;
 use crate::database::identity;
+use crate::evidence::EvidenceBody;
 use crate::filter;
 use crate::incident::IncidentBody;
 use crate::problems;
@@ -188,6 +189,12 @@ struct Match {
     matched_text: String,
     /// From the incident's creation to now, in whole seconds; 0 if its clock was ahead.
     age_seconds: i64,
+    /// Phase of the incident: Completed is success, Failed is failure, the others are not decided yet.
+    outcome: String,
+    /// Writer of the incident's state, as authenticated by Data Storage.
+    recorded_by: String,
+    #[serde(flatten)]
+    evidence: EvidenceBody,
 }
 
 impl Answer {
@@ -208,6 +215,9 @@ impl Match {
             similarity_score: score(hit.similarity),
             matched_on: hit.record_kind,
             matched_text: hit.text,
+            outcome: hit.incident.phase.clone(),
+            recorded_by: hit.incident.recorded_by.clone(),
+            evidence: hit.evidence.into(),
             incident: hit.incident.into(),
         }
     }
@@ -218,6 +228,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::evidence::tests as evidence;
     use crate::incident::tests::{least, least_on_the_wire};
 
     fn now() -> DateTime<Utc> {
@@ -344,6 +355,7 @@ mod tests {
             similarity,
             record_kind: "aianalysis".into(),
             text: "out of memory".into(),
+            evidence: evidence::least(),
         };
         let mut answer = json!(Answer::new(
             vec![hit(2, 0.75), hit(1, 0.5)],
@@ -353,10 +365,15 @@ mod tests {
         let processing_time = answer.as_object_mut().unwrap().remove("processingTimeMs");
         assert!(processing_time.is_some_and(|time| time.is_u64()));
         let expected = |id, score| {
-            json!({
+            let mut expected = json!({
                 "incident": least_on_the_wire(id), "similarityScore": score, "matchedOn": "aianalysis",
-                "matchedText": "out of memory", "ageSeconds": 90,
-            })
+                "matchedText": "out of memory", "ageSeconds": 90, "outcome": "Pending",
+                "recordedBy": "controller",
+            });
+            let fields = evidence::least_on_the_wire();
+            let (expected_fields, fields) = (expected.as_object_mut().unwrap(), fields.as_object().unwrap());
+            expected_fields.extend(fields.clone());
+            expected
         };
         assert_eq!(
             answer,
@@ -371,6 +388,7 @@ mod tests {
             similarity: 1.0,
             record_kind: "remediation".into(),
             text: "t".into(),
+            evidence: evidence::least(),
         };
         let before = "2026-03-10T11:00:00Z".parse().unwrap();
         assert_eq!(Match::new(hit, before).age_seconds, 0);

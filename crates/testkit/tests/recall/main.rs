@@ -7,6 +7,7 @@
 mod both;
 mod cursors;
 mod demo;
+mod evidence;
 mod families;
 mod fields;
 mod filters;
