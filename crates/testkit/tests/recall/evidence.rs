@@ -188,16 +188,14 @@ async fn the_record_that_matched_is_cited_behind_the_incident() {
     }
 }
 
-#[tokio::test]
-async fn of_a_text_with_very_many_incidents_the_newest_thousand_are_counted() {
-    let both = Both::new().await;
+/// One failed incident, and 20 000 completed ones with its text, each a minute older than the one before.
+async fn storm(both: &Both) -> i64 {
     let incident = both.incident(&tried("rr-0", 10, "Failed", "restart_pod")).await;
-    // 1 200 more with its text, each an hour older than the one before.
     sqlx::query(
         "WITH made AS (
              INSERT INTO remediation_requests (namespace, name, created_at)
-             SELECT 'kubernaut-system', 'clone-' || n, timestamptz '2026-06-10T00:00:00Z' - n * interval '1 hour'
-             FROM generate_series(1, 1200) n RETURNING id, namespace, name, created_at)
+             SELECT 'kubernaut-system', 'clone-' || n, timestamptz '2026-06-10T00:00:00Z' - n * interval '1 minute'
+             FROM generate_series(1, 20000) n RETURNING id, namespace, name, created_at)
          INSERT INTO resource_action_traces (id, action_history_id, action_timestamp, remediation_namespace,
              remediation_name, signal_type, alert_name, cluster_name, action_type, phase, correlation_id,
              embedding_id, last_event_id, recorded_by, updated_at)
@@ -210,6 +208,13 @@ async fn of_a_text_with_very_many_incidents_the_newest_thousand_are_counted() {
     .execute(both.store.pool())
     .await
     .expect("many incidents of one text");
+    incident
+}
+
+#[tokio::test]
+async fn of_a_text_with_very_many_incidents_the_newest_thousand_are_counted() {
+    let both = Both::new().await;
+    let incident = storm(&both).await;
     let answer = both
         .search(&json!({"description": QUESTION, "maxResults": 2}))
         .await
@@ -231,5 +236,80 @@ async fn of_a_text_with_very_many_incidents_the_newest_thousand_are_counted() {
     assert_eq!(
         answer["matches"][1]["contradicted"],
         json!({"incidentId": incident})
+    );
+}
+
+/// How many rows of incidents the reader's last search reads in the statement that `part` occurs in: that very
+/// statement is explained, in its session, for one text.
+async fn rows_read(reader: &audit_store::Reader, part: &str, arguments: &str) -> i64 {
+    let name: String = sqlx::query_scalar(
+        "SELECT name FROM pg_prepared_statements
+         WHERE position($1 IN statement) > 0 AND position('pg_prepared_statements' IN statement) = 0",
+    )
+    .bind(part)
+    .fetch_one(reader.pool())
+    .await
+    .expect("the statement");
+    let unfiltered = "NULL, ".repeat(15);
+    let explain = format!("EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE {name} ({unfiltered}{arguments})");
+    let plan: Value = sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
+        .fetch_one(reader.pool())
+        .await
+        .expect("a plan");
+    rows_of(&plan[0]["Plan"])
+}
+
+fn rows_of(node: &Value) -> i64 {
+    let number = |key: &str| node[key].as_f64().unwrap_or_default();
+    let table = node["Relation Name"].as_str().unwrap_or_default();
+    let own = if table.starts_with("resource_action_traces") {
+        (number("Actual Rows") + number("Rows Removed by Filter")) * number("Actual Loops")
+    } else {
+        0.0
+    };
+    let children = node["Plans"].as_array().into_iter().flatten();
+    format!("{own:.0}").parse::<i64>().expect("a number") + children.map(rows_of).sum::<i64>()
+}
+
+#[tokio::test]
+async fn a_text_with_very_many_incidents_is_not_expanded_whole() {
+    let both = Both::new().await;
+    storm(&both).await;
+    sqlx::query("ANALYZE")
+        .execute(both.store.pool())
+        .await
+        .expect("statistics");
+    let reader = audit_store::Reader::connect(&audit_store::ConnectOptions {
+        max_connections: 1,
+        ..both.database.reader_options()
+    })
+    .await
+    .expect("a connection");
+    let search = audit_store::reader::Search {
+        vector: (0..64).map(|index| if index == 0 { 1.0 } else { 0.0 }).collect(),
+        model: both.database.model().clone(),
+        filter: audit_store::reader::IncidentFilter::default(),
+        max_results: 2,
+        min_similarity: -1.0,
+        except: None,
+    };
+    let hits = reader.search(&search).await.expect("an answer");
+    assert_eq!(hits.len(), 2);
+    let text: i64 = sqlx::query_scalar("SELECT id FROM texts")
+        .fetch_one(reader.pool())
+        .await
+        .expect("the one text");
+    let expansion = rows_read(
+        &reader,
+        "o.created_at DESC, o.id DESC",
+        &format!("ARRAY[{text}]::bigint[], ARRAY[0.5], NULL, -1, 2"),
+    )
+    .await;
+    // The two, and at most one more of each partition that was looked into for them.
+    assert!((2..=8).contains(&expansion), "{expansion} rows for two results");
+    let counting = rows_read(&reader, "AS place", &format!("ARRAY[{text}]::bigint[], 1000")).await;
+    assert!(
+        (1_001..=1_008).contains(&counting),
+        "{counting} rows to count a thousand"
     );
 }
