@@ -4,7 +4,8 @@
 //!
 //! * *from incidents to texts*, exact, where few incidents pass the filter: the distance of every text of each of them;
 //! * *from texts to incidents* otherwise: the nearest texts by the HNSW index, each expanded to its incidents that pass
-//!   the filter, as many as can be among the best. If too few are found, more texts are taken, and in the end all of them, without the index.
+//!   the filter, as many as can be among the best. If too few are found, more texts are taken, and in the end all of
+//!   them, without the index.
 //!
 //! Either way an incident that fails the filter cannot appear, and one that passes is not lost behind others.
 
