@@ -6,6 +6,7 @@
 mod actions;
 mod environment;
 mod error_class;
+mod evidence;
 mod filter;
 mod incident;
 mod incidents;
@@ -27,9 +28,10 @@ use crate::{ConnectOptions, SchemaName, StoreError};
 
 pub use actions::{ActionCounts, Frequent};
 pub use environment::{CommonFailure, RecentRemediation, Statistics, TargetContext, TargetFilter};
+pub use evidence::{ActionTried, Evidence, SEEN_UP_TO};
 pub use filter::IncidentFilter;
 pub use incident::{Analysis, Event, ExecutionState, IncidentDetail, WorkflowState};
-pub use incidents::{Incident, IncidentPage, Order};
+pub use incidents::{Incident, IncidentPage, Order, PageRequest, Position, Start};
 pub use namespaces::{Groups, NamespaceCounts, Weights};
 pub use patterns::{History, MOST_CONSIDERED, Pattern, PatternFilter};
 pub use recovery::{

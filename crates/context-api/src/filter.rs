@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use service_kit::extract::QueryParameters;
 use service_kit::openapi::schema::{Field, one_of, optional};
 use service_kit::openapi::{Parameter, Place};
+use sha2::{Digest as _, Sha256};
 
 use crate::body::BodyFields;
 
@@ -245,6 +246,60 @@ pub(crate) fn from_body(fields: &mut BodyFields<'_>, now: DateTime<Utc>) -> Inci
     filter
 }
 
+/// What tells filters apart: SHA-256 over every field in turn, 0 for an absent one, else 1, its length in bytes and its
+/// bytes.
+pub(crate) fn digest(filter: &IncidentFilter) -> [u8; 32] {
+    // Taken apart without `..`, so that a new filter cannot be forgotten here.
+    let IncidentFilter {
+        namespace,
+        cluster,
+        environment,
+        severity,
+        alert_name,
+        fingerprint,
+        action_type,
+        kind,
+        name,
+        phase,
+        status,
+        workflow,
+        correlation_id,
+        since,
+        until,
+    } = filter;
+    let texts = [
+        namespace,
+        cluster,
+        environment,
+        severity,
+        alert_name,
+        fingerprint,
+        action_type,
+        kind,
+        name,
+        phase,
+        status,
+        workflow,
+        correlation_id,
+    ];
+    let mut sha256 = Sha256::new();
+    let mut add = |bytes: Option<&[u8]>| {
+        sha256.update([u8::from(bytes.is_some())]);
+        if let Some(bytes) = bytes {
+            sha256.update(bytes.len().to_be_bytes());
+            sha256.update(bytes);
+        }
+    };
+    for text in texts {
+        add(text.as_deref().map(str::as_bytes));
+    }
+    for time in [since, until] {
+        let micros = time.map(|time| time.timestamp_micros().to_be_bytes());
+        add(micros.as_ref().map(<[u8; 8]>::as_slice));
+    }
+    sha256.finalize().into()
+}
+
 /// A window that ends before it begins would answer with nothing, which looks like an answer.
 fn times_in_order(filter: &IncidentFilter) -> Result<(), (&'static str, &'static str, &'static str)> {
     match (filter.since, filter.until) {
@@ -270,6 +325,11 @@ fn severities() -> Vec<&'static str> {
 
 fn phases() -> Vec<&'static str> {
     Phase::ALL.iter().map(|value| value.as_str()).collect()
+}
+
+/// The schema of a phase.
+pub(crate) fn phase_schema() -> Value {
+    one_of(phases())
 }
 
 pub(crate) fn statuses() -> Vec<&'static str> {

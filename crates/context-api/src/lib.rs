@@ -7,6 +7,8 @@
 //! - `endpoint`: one file each: what it takes, what it does, what it answers;
 //! - `filter`: the rules of the filters, shared by the query string of the list and the body of the search;
 //! - `body`: strict reading of a JSON body;
+//! - `cursor`: where a page of the list ended, as an opaque text;
+//! - `evidence`: how far a match can be trusted, on the wire;
 //! - `incident`: an incident on the wire;
 //! - [`openapi`]: the contract, put together from the operations of the endpoints;
 //! - `scope`, `window` and `rate`: what figures are computed over, and what a success rate is;
@@ -20,8 +22,10 @@
 mod body;
 mod confidence;
 mod config;
+mod cursor;
 mod database;
 mod endpoint;
+mod evidence;
 mod filter;
 mod incident;
 mod metrics;

@@ -5,17 +5,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use service_kit::extract::QueryParameters;
 use service_kit::openapi::schema::{
-    Field, boolean, count, integer, named, number, one_of, optional, required, sent,
+    Field, boolean, count, integer, named, number, one_of, optional, required,
 };
 use service_kit::openapi::{Parameter, Place};
 
+use crate::confidence::{Interval, rate, wilson};
+
 const DEFAULT_MIN_SAMPLES: i64 = 5;
 const MAX_MIN_SAMPLES: i64 = 10_000;
-
-/// The two-sided confidence level of intervals, and the quantile of the standard normal distribution that belongs to
-/// it: 97.5 %.
-const LEVEL: f64 = 0.95;
-const QUANTILE: f64 = 1.959_963_984_540_054;
 
 /// `minSamples` in the contract.
 pub(crate) fn parameter(example: &'static str) -> Parameter {
@@ -63,7 +60,7 @@ pub(crate) fn fields() -> [Field; 6] {
         ),
         optional(
             "confidenceInterval",
-            named("RateInterval"),
+            named("ConfidenceInterval"),
             "Between which bounds the true success rate lies; absent unless `sufficient`.",
         ),
     ]
@@ -92,18 +89,6 @@ pub(crate) fn trend_fields() -> [Field; 3] {
     ]
 }
 
-/// The schema of an [`Interval`].
-pub(crate) fn interval_schema() -> Value {
-    sent(
-        "The Wilson score interval of a success rate, without continuity correction.",
-        [
-            required("low", number(0.0, 1.0), "Lower bound."),
-            required("high", number(0.0, 1.0), "Upper bound."),
-            required("level", number(0.0, 1.0), "Confidence level: 0.95."),
-        ],
-    )
-}
-
 /// Reads `minSamples`: how many terminal incidents a rate needs. 5 if it is absent.
 pub(crate) fn min_samples(query: &mut QueryParameters) -> i64 {
     query
@@ -130,15 +115,6 @@ pub(crate) struct RateBody {
     confidence_interval: Option<Interval>,
 }
 
-/// Between which bounds the true success rate lies: the Wilson score interval without continuity correction.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(crate) struct Interval {
-    low: f64,
-    high: f64,
-    /// Confidence level: 0.95.
-    level: f64,
-}
-
 impl RateBody {
     pub(crate) fn new(outcomes: Outcomes, min_samples: i64) -> Self {
         let sufficient = outcomes.total() >= min_samples;
@@ -148,46 +124,20 @@ impl RateBody {
             failed: outcomes.failed,
             sufficient,
             success_rate: success_rate(outcomes, min_samples),
-            confidence_interval: sufficient.then(|| wilson(outcomes)).flatten(),
+            confidence_interval: sufficient.then(|| interval(outcomes)).flatten(),
         }
     }
 }
 
 /// Successful by terminal incidents; `None` where there are fewer than `min_samples`.
 pub(crate) fn success_rate(outcomes: Outcomes, min_samples: i64) -> Option<f64> {
-    (outcomes.total() >= min_samples.max(1)).then(|| ratio(outcomes.successful, outcomes.total()))
+    (outcomes.total() >= min_samples)
+        .then(|| rate(outcomes.successful, outcomes.total()))
+        .flatten()
 }
 
-/// A part of a whole that is not zero. Numbers of incidents are far below 2⁵³, from where on a float skips integers.
-pub(crate) fn ratio(part: i64, whole: i64) -> f64 {
-    part as f64 / whole as f64
-}
-
-/// The interval for a share p of n: (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n).
-///
-/// E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the American
-/// Statistical Association 22 (1927), 209–212. It is never empty and never leaves 0 to 1, unlike the one of the normal
-/// approximation, and therefore fit for few samples and for rates near the ends.
-fn wilson(outcomes: Outcomes) -> Option<Interval> {
-    if outcomes.total() == 0 {
-        return None;
-    }
-    let n = outcomes.total() as f64;
-    let p = ratio(outcomes.successful, outcomes.total());
-    let z2 = QUANTILE * QUANTILE;
-    let scale = 1.0 + z2 / n;
-    let middle = (p + z2 / (2.0 * n)) / scale;
-    let half = QUANTILE * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt() / scale;
-    // With one outcome only, one bound is 0 or 1 exactly; rounding must not say otherwise.
-    Some(Interval {
-        low: if outcomes.successful == 0 {
-            0.0
-        } else {
-            middle - half
-        },
-        high: if outcomes.failed == 0 { 1.0 } else { middle + half },
-        level: LEVEL,
-    })
+fn interval(outcomes: Outcomes) -> Option<Interval> {
+    wilson(outcomes.successful, outcomes.total())
 }
 
 /// How a success rate compares with that of the window before.
@@ -220,7 +170,7 @@ pub(crate) struct TrendBody {
 impl TrendBody {
     pub(crate) fn new(outcomes: Outcomes, previous: Outcomes, min_samples: i64) -> Self {
         let sufficient = outcomes.total().min(previous.total()) >= min_samples;
-        let trend = match (wilson(outcomes), wilson(previous)) {
+        let trend = match (interval(outcomes), interval(previous)) {
             (Some(now), Some(before)) if sufficient && now.low > before.high => Trend::Improving,
             (Some(now), Some(before)) if sufficient && now.high < before.low => Trend::Worsening,
             (Some(_), Some(_)) if sufficient => Trend::Steady,
@@ -242,24 +192,6 @@ mod tests {
 
     fn outcomes(successful: i64, failed: i64) -> Outcomes {
         Outcomes { successful, failed }
-    }
-
-    /// Expected values were computed from the formula with decimal arithmetic of 40 digits.
-    #[test]
-    fn intervals_are_exact_to_nine_digits() {
-        for (successful, failed, low, high) in WILSON {
-            let interval = wilson(outcomes(successful, failed)).unwrap();
-            assert!(
-                (interval.low - low).abs() < 1e-9 && (interval.high - high).abs() < 1e-9,
-                "{successful} of {}: {interval:?}",
-                successful + failed
-            );
-        }
-        assert_eq!(wilson(outcomes(0, 0)), None);
-        let none = wilson(outcomes(0, 7)).unwrap();
-        assert!(none.low.to_bits() == 0.0_f64.to_bits() && none.high < 1.0);
-        let all = wilson(outcomes(7, 0)).unwrap();
-        assert!(all.high.to_bits() == 1.0_f64.to_bits() && all.low > 0.0);
     }
 
     #[test]
@@ -288,7 +220,7 @@ mod tests {
         let trend = |now: (i64, i64), before: (i64, i64), min_samples| {
             TrendBody::new(outcomes(now.0, now.1), outcomes(before.0, before.1), min_samples).trend
         };
-        // The bounds stand in the table: 9 of 10 from 0.596, 1 of 10 to 0.404, 5 of 10 from 0.237 to 0.763.
+        // The intervals: 9 of 10 from 0.596, 1 of 10 to 0.404, 5 of 10 from 0.237 to 0.763.
         assert_eq!(trend((9, 1), (1, 9), 5), Trend::Improving);
         assert_eq!(trend((1, 9), (9, 1), 5), Trend::Worsening);
         assert_eq!(trend((9, 1), (5, 5), 5), Trend::Steady);
@@ -301,14 +233,4 @@ mod tests {
             json!({"trend": "unknown", "previousExecutions": 5, "previousSuccessRate": 0.2})
         );
     }
-
-    const WILSON: [(i64, i64, f64, f64); 7] = [
-        (9, 1, 0.595_849_973_204_762, 0.982_123_786_904_927),
-        (1, 9, 0.017_876_213_095_073, 0.404_150_026_795_238),
-        (5, 5, 0.236_593_090_512_564, 0.763_406_909_487_436),
-        (0, 7, 0.000_000_000_000_000, 0.354_330_435_066_687),
-        (7, 0, 0.645_669_564_933_313, 1.000_000_000_000_000),
-        (1, 0, 0.206_549_314_377_237, 1.000_000_000_000_000),
-        (81, 19, 0.722_211_546_209_356, 0.874_852_484_902_313),
-    ];
 }

@@ -8,7 +8,7 @@ use service_kit::openapi::schema::{Field, count, integer, named, required};
 use service_kit::openapi::{Answer, Content, Parameter, Place};
 use service_kit::{Problem, Violation};
 
-use crate::{filter, openapi, rate, window};
+use crate::{confidence, filter, openapi, rate, window};
 
 pub(crate) const DEFAULT_GROUPS: i64 = 50;
 const MAX_GROUPS: i64 = 100;
@@ -149,10 +149,7 @@ pub(crate) fn limit_fields() -> [Field; 2] {
 
 /// What every computation has in its answer.
 pub(crate) fn schemas() -> [(&'static str, Value); 2] {
-    [
-        ("Window", window::schema()),
-        ("RateInterval", rate::interval_schema()),
-    ]
+    [("Window", window::schema()), confidence::schema()]
 }
 
 fn groups() -> Value {

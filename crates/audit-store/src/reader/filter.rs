@@ -66,6 +66,9 @@ macro_rules! filtered {
               AND ($9::text IS NULL OR i.resource_name = $9)
               AND ($10::text IS NULL OR i.phase = $10)
               AND ($11::text IS NULL OR i.status = $11)
+              -- The phase that the status follows from: a column, where the status is an expression.
+              AND ($11::text IS NULL OR i.phase = CASE $11 WHEN 'pending' THEN 'Pending' WHEN 'executing' THEN 'Processing'
+                                                           WHEN 'completed' THEN 'Completed' ELSE 'Failed' END)
               AND ($12::text IS NULL OR i.id IN (SELECT w.incident_id FROM workflows w WHERE w.workflow_name = $12))
               AND ($13::text IS NULL OR i.correlation_id = $13)
               AND ($14::timestamptz IS NULL OR i.created_at >= $14)

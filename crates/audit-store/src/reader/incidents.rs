@@ -83,13 +83,47 @@ pub enum Order {
     Ascending,
 }
 
+/// Where an incident stands in a list. Neither part of it ever changes, so a place stays where it is whatever is
+/// recorded meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// createdAt of the remediation request, in whole microseconds.
+    pub created_at: DateTime<Utc>,
+    /// Incident id.
+    pub id: i64,
+}
+
+/// Where a page begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// After so many incidents, which are read and thrown away. What is recorded meanwhile moves the others.
+    Offset(i64),
+    /// Behind a place in the list, which the index finds: as cheap at any depth, and moved by nothing.
+    After(Position),
+}
+
+/// Which page of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Order of the list.
+    pub order: Order,
+    /// How many incidents to give at most.
+    pub limit: i64,
+    /// Where it begins.
+    pub start: Start,
+    /// Whether to count what passes the filter, which reads all of it.
+    pub with_total: bool,
+}
+
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IncidentPage {
     /// The incidents of the page.
     pub incidents: Vec<Incident>,
-    /// How many incidents pass the filter, in the same snapshot as the page.
-    pub total: i64,
+    /// How many incidents pass the filter, in the same snapshot as the page; `None` if it was not asked for.
+    pub total: Option<i64>,
+    /// Place of the page's last incident, if there are more behind it in the same snapshot.
+    pub next: Option<Position>,
 }
 
 /// Incidents with the filter's conditions and a tail of the caller's.
@@ -122,43 +156,34 @@ impl Reader {
     pub async fn incidents(
         &self,
         filter: &IncidentFilter,
-        order: Order,
-        limit: i64,
-        offset: i64,
+        page: PageRequest,
     ) -> Result<IncidentPage, StoreError> {
         let mut snapshot = self.snapshot().await?;
-        let total = filtered!(
-            query_scalar,
-            r#"SELECT count(*) AS "total!" FROM incidents i"#,
-            filter,
-            ""
-        )
-        .fetch_one(&mut *snapshot)
-        .await?;
-        let incidents = match order {
-            Order::Descending => {
-                select_incidents!(
-                    filter,
-                    "ORDER BY i.created_at DESC, i.id DESC LIMIT $16 OFFSET $17",
-                    limit,
-                    offset
-                )
-                .fetch_all(&mut *snapshot)
-                .await?
-            }
-            Order::Ascending => {
-                select_incidents!(
-                    filter,
-                    "ORDER BY i.created_at, i.id LIMIT $16 OFFSET $17",
-                    limit,
-                    offset
-                )
-                .fetch_all(&mut *snapshot)
-                .await?
-            }
+        let total = if page.with_total {
+            let count = filtered!(
+                query_scalar,
+                r#"SELECT count(*) AS "total!" FROM incidents i"#,
+                filter,
+                ""
+            );
+            Some(count.fetch_one(&mut *snapshot).await?)
+        } else {
+            None
         };
+        let mut incidents = page_of(&mut snapshot, filter, page).await?;
         snapshot.commit().await?;
-        Ok(IncidentPage { incidents, total })
+        let wanted = usize::try_from(page.limit).unwrap_or(usize::MAX);
+        let more = incidents.len() > wanted;
+        incidents.truncate(wanted);
+        let next = incidents.last().filter(|_| more).map(|last| Position {
+            created_at: last.created_at,
+            id: last.id,
+        });
+        Ok(IncidentPage {
+            incidents,
+            total,
+            next,
+        })
     }
 
     /// The incidents with these ids, in no order.
@@ -171,4 +196,49 @@ impl Reader {
             .fetch_all(connection)
             .await?)
     }
+}
+
+/// The incidents of a page, and the one behind them if there is one.
+async fn page_of(
+    connection: &mut sqlx::PgConnection,
+    filter: &IncidentFilter,
+    page: PageRequest,
+) -> Result<Vec<Incident>, StoreError> {
+    let limit = page.limit.saturating_add(1);
+    let (offset, after) = match page.start {
+        Start::Offset(offset) => (offset, None),
+        Start::After(position) => (0, Some(position)),
+    };
+    let (time, id) = after.map(|after| (after.created_at, after.id)).unzip();
+    // The comparison of rows is what the index on both columns is walked from; partitions are chosen by the first
+    // column alone, and only where it stands alone.
+    let incidents = match page.order {
+        Order::Descending => {
+            select_incidents!(
+                filter,
+                "AND ($18::timestamptz IS NULL OR (i.created_at <= $18 AND (i.created_at, i.id) < ($18, $19::bigint)))
+                 ORDER BY i.created_at DESC, i.id DESC LIMIT $16 OFFSET $17",
+                limit,
+                offset,
+                time as _,
+                id as _,
+            )
+            .fetch_all(connection)
+            .await?
+        }
+        Order::Ascending => {
+            select_incidents!(
+                filter,
+                "AND ($18::timestamptz IS NULL OR (i.created_at >= $18 AND (i.created_at, i.id) > ($18, $19::bigint)))
+                 ORDER BY i.created_at, i.id LIMIT $16 OFFSET $17",
+                limit,
+                offset,
+                time as _,
+                id as _,
+            )
+            .fetch_all(connection)
+            .await?
+        }
+    };
+    Ok(incidents)
 }

@@ -4,18 +4,20 @@
 //!
 //! * *from incidents to texts*, exact, where few incidents pass the filter: the distance of every text of each of them;
 //! * *from texts to incidents* otherwise: the nearest texts by the HNSW index, each expanded to its incidents that pass
-//!   the filter. If too few are found, more texts are taken, and in the end all of them, without the index.
+//!   the filter, as many as can be among the best. If too few are found, more texts are taken, and in the end all of
+//!   them, without the index.
 //!
 //! Either way an incident that fails the filter cannot appear, and one that passes is not lost behind others.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use chrono::{DateTime, Utc};
 use pgvector::Vector;
 use sqlx::PgConnection;
 
 use super::filter::filtered;
-use super::{Incident, IncidentFilter, Reader};
+use super::{Evidence, Incident, IncidentFilter, Reader, evidence};
 use crate::StoreError;
 use crate::compatibility::ModelIdentity;
 
@@ -53,12 +55,16 @@ pub struct Hit {
     pub record_kind: String,
     /// That text.
     pub text: String,
+    /// What speaks for it and against it.
+    pub evidence: Evidence,
 }
 
 /// The nearest text of an incident.
-struct Candidate {
-    incident_id: i64,
-    record_kind: String,
+pub(super) struct Candidate {
+    pub(super) incident_id: i64,
+    created_at: DateTime<Utc>,
+    pub(super) text_id: i64,
+    pub(super) record_kind: String,
     text: String,
     similarity: f64,
 }
@@ -85,15 +91,17 @@ impl Reader {
             .into_iter()
             .map(|incident| (incident.id, incident))
             .collect();
+        let mut evidence = evidence::of(&mut snapshot, &search.filter, &candidates).await?;
         snapshot.commit().await?;
         Ok(candidates
             .into_iter()
             .filter_map(|candidate| {
-                incidents.remove(&candidate.incident_id).map(|incident| Hit {
-                    incident,
+                Some(Hit {
+                    incident: incidents.remove(&candidate.incident_id)?,
                     similarity: candidate.similarity,
                     record_kind: candidate.record_kind,
                     text: candidate.text,
+                    evidence: evidence.remove(&candidate.incident_id)?,
                 })
             })
             .collect())
@@ -179,16 +187,18 @@ async fn from_incidents(
            -- Materialised, so that the distances are computed: ordered by the vector index, whose scan ends after some
            -- texts, most incidents would lose theirs.
            measured AS MATERIALIZED (
-               SELECT m.id, m.created_at, m.record_kind, v.text, v.embedding <=> $4 AS distance
+               SELECT m.id, m.created_at, m.record_kind, v.id AS text_id, v.text, v.embedding <=> $4 AS distance
                FROM mentioned m
                JOIN texts v ON v.id = m.embedding_id
                WHERE v.model = $5
            ),
            nearest AS (
-               SELECT DISTINCT ON (id) id, created_at, record_kind, text, distance FROM measured
+               SELECT DISTINCT ON (id) id, created_at, record_kind, text_id, text, distance FROM measured
                ORDER BY id, distance, record_kind
            )
-           SELECT n.id AS "incident_id!", n.record_kind AS "record_kind!", n.text AS "text!", 1 - n.distance AS "similarity!"
+           SELECT n.id AS "incident_id!", n.created_at AS "created_at!", n.text_id AS "text_id!",
+                  n.record_kind AS "record_kind!", n.text AS "text!",
+                  1 - n.distance AS "similarity!"
            FROM nearest n
            WHERE 1 - n.distance >= $7
            ORDER BY n.distance, n.created_at DESC, n.id DESC
@@ -260,8 +270,82 @@ async fn nearest_texts(
     .await?)
 }
 
-/// The incidents of texts, each with its nearest text.
+/// The incidents of texts, each with its nearest text; the best `max_results`.
 async fn expand(
+    connection: &mut PgConnection,
+    search: &Search,
+    texts: &[NearText],
+) -> Result<Vec<Candidate>, StoreError> {
+    let mut nearest: HashMap<i64, Candidate> = HashMap::new();
+    let mut found = expand_to_own(connection, search, texts).await?;
+    found.extend(expand_by_others(connection, search, texts).await?);
+    for candidate in found {
+        match nearest.entry(candidate.incident_id) {
+            Entry::Vacant(entry) => {
+                entry.insert(candidate);
+            }
+            Entry::Occupied(mut entry) => {
+                let (old, new) = (entry.get(), &candidate);
+                let order = new.similarity.total_cmp(&old.similarity);
+                if order.then(old.record_kind.cmp(&new.record_kind)).is_gt() {
+                    entry.insert(candidate);
+                }
+            }
+        }
+    }
+    let mut candidates: Vec<_> = nearest.into_values().collect();
+    candidates.sort_by(|one, other| {
+        other
+            .similarity
+            .total_cmp(&one.similarity)
+            .then((other.created_at, other.incident_id).cmp(&(one.created_at, one.incident_id)))
+    });
+    candidates.truncate(usize::try_from(search.max_results).unwrap_or(usize::MAX));
+    Ok(candidates)
+}
+
+/// The incidents whose remediation says one of the texts.
+///
+/// A text of a storm has a hundred thousand of them, so each text gives its newest `max_results` that pass the filter and
+/// no more. That loses nothing: those behind them have as many before them that are as similar and newer.
+async fn expand_to_own(
+    connection: &mut PgConnection,
+    search: &Search,
+    texts: &[NearText],
+) -> Result<Vec<Candidate>, StoreError> {
+    let ids: Vec<i64> = texts.iter().map(|text| text.id).collect();
+    let distances: Vec<f64> = texts.iter().map(|text| text.distance).collect();
+    let filter = &search.filter;
+    Ok(filtered!(
+        query_as<Candidate>,
+        r#"SELECT n.incident_id AS "incident_id!", n.created_at AS "created_at!", n.text_id AS "text_id!",
+                  'remediation' AS "record_kind!", v.text AS "text!", 1 - n.distance AS "similarity!"
+           FROM (
+               SELECT a.text_id, a.distance, o.id AS incident_id, o.created_at
+               FROM UNNEST($16::bigint[], $17::double precision[]) AS a (text_id, distance)
+               CROSS JOIN LATERAL (
+                   SELECT i.id, i.created_at FROM incidents i"#,
+        filter,
+        "AND i.embedding_id = a.text_id AND i.id IS DISTINCT FROM $18
+                   ORDER BY i.created_at DESC, i.id DESC LIMIT $20
+               ) o
+               WHERE 1 - a.distance >= $19
+               ORDER BY a.distance, o.created_at DESC, o.id DESC
+               LIMIT $20
+           ) n
+           JOIN texts v ON v.id = n.text_id",
+        &ids,
+        &distances,
+        search.except as _,
+        search.min_similarity,
+        search.max_results,
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
+/// The incidents of which another record says one of the texts.
+async fn expand_by_others(
     connection: &mut PgConnection,
     search: &Search,
     texts: &[NearText],
@@ -277,7 +361,8 @@ async fn expand(
                SELECT n.text_id, n.distance, t.record_kind, t.incident_id
                FROM UNNEST($16::bigint[], $17::double precision[]) AS n (text_id, distance)
                CROSS JOIN LATERAL (
-                   SELECT x.record_kind, x.incident_id FROM incident_texts x WHERE x.embedding_id = n.text_id OFFSET 0
+                   SELECT x.record_kind, x.incident_id FROM incident_texts x
+                   WHERE x.embedding_id = n.text_id AND x.record_kind <> 'remediation' OFFSET 0
                ) t
                WHERE 1 - n.distance >= $19 AND t.incident_id IS DISTINCT FROM $18
            ),
@@ -288,7 +373,8 @@ async fn expand(
         filter,
         "ORDER BY i.id, m.distance, m.record_kind
            )
-           SELECT n.id AS \"incident_id!\", n.record_kind AS \"record_kind!\", v.text AS \"text!\", 1 - n.distance AS \"similarity!\"
+           SELECT n.id AS \"incident_id!\", n.created_at AS \"created_at!\", n.text_id AS \"text_id!\", n.record_kind AS \"record_kind!\", v.text AS \"text!\",
+                  1 - n.distance AS \"similarity!\"
            FROM nearest n
            JOIN texts v ON v.id = n.text_id
            ORDER BY n.distance, n.created_at DESC, n.id DESC

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use audit_store::reader::{IncidentFilter, Order, Search};
+use audit_store::reader::{IncidentFilter, Order, PageRequest, Search, Start};
 use audit_store::retention::{
     DroppedMonth, DroppedRows, PlannedMonth, RetentionPlan, RetentionPolicy, RetentionRound, apply, plan,
 };
@@ -79,10 +79,18 @@ async fn found(
         hits.push(ids);
     }
     let page = reader
-        .incidents(&IncidentFilter::default(), Order::Ascending, 10, 0)
+        .incidents(
+            &IncidentFilter::default(),
+            PageRequest {
+                order: Order::Ascending,
+                limit: 10,
+                start: Start::Offset(0),
+                with_total: true,
+            },
+        )
         .await
         .unwrap();
-    assert_eq!(i64::try_from(page.incidents.len()).unwrap(), page.total);
+    assert_eq!(Some(i64::try_from(page.incidents.len()).unwrap()), page.total);
     (hits, page.incidents.iter().map(|incident| incident.id).collect())
 }
 

@@ -11,8 +11,9 @@ use service_kit::extract::QueryParameters;
 use service_kit::openapi::Operation;
 use service_kit::openapi::schema::{array, named, number, optional, required, sent, string};
 
+use crate::confidence::ratio;
 use crate::problems;
-use crate::rate::{self, RateBody, Trend, TrendBody, ratio};
+use crate::rate::{self, RateBody, Trend, TrendBody};
 use crate::scope::{self, Examples, Scope};
 use crate::state::State;
 use crate::window::WindowBody;

@@ -16,7 +16,7 @@ use service_kit::openapi::schema::{
 use service_kit::openapi::{Answer, Content, Operation, Parameter, Place};
 use service_kit::{Problem, Violation};
 
-use crate::confidence::{self, Interval, rate, wilson};
+use crate::confidence::{Interval, rate, wilson};
 use crate::incident::{self, IncidentBody};
 use crate::state::State;
 use crate::target::{parameter, seconds_schema, text_schema};
@@ -104,14 +104,13 @@ pub(crate) fn operation() -> Operation {
 }
 
 /// The schemas of the answer.
-pub(crate) fn schemas() -> [(&'static str, Value); 6] {
+pub(crate) fn schemas() -> [(&'static str, Value); 5] {
     [
         ("RecoveryContext", context_schema()),
         ("PreviousFailure", failure_schema()),
         ("RelatedAlert", related_schema()),
         ("RecoveryPattern", pattern_schema()),
         ("SuccessfulStrategy", strategy_schema()),
-        ("WilsonInterval", confidence::schema()),
     ]
 }
 
@@ -296,9 +295,9 @@ fn pattern_schema() -> Value {
                 "Completed ones per occurrence, with six digits after the point.",
             ),
             optional(
-                "interval",
-                named("WilsonInterval"),
-                "The Wilson interval of `successRate` at 95 %.",
+                "confidenceInterval",
+                named("ConfidenceInterval"),
+                "Between which bounds the true success rate lies.",
             ),
             optional(
                 "averageRecoveryTimeSeconds",
@@ -374,7 +373,7 @@ fn example() -> Value {
         }],
         "historicalPatterns": [{
             "pattern": "KubePodCrashLooping:OOMKilled", "alertName": "KubePodCrashLooping", "errorType": "OOMKilled",
-            "occurrences": 10, "successRate": 0.5, "interval": {"lower": 0.236_593, "upper": 0.763_407},
+            "occurrences": 10, "successRate": 0.5, "confidenceInterval": {"low": 0.236_593, "high": 0.763_407, "level": 0.95},
             "averageRecoveryTimeSeconds": 298.5,
         }],
         "successfulStrategies": [{
@@ -632,9 +631,9 @@ struct HistoricalPattern {
     /// Completed ones per occurrence, from 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     success_rate: Option<f64>,
-    /// The Wilson interval of that rate at 95 %.
+    /// Between which bounds the true rate lies.
     #[serde(skip_serializing_if = "Option::is_none")]
-    interval: Option<Interval>,
+    confidence_interval: Option<Interval>,
     /// Mean time from start to end of the Completed ones that have both.
     #[serde(skip_serializing_if = "Option::is_none")]
     average_recovery_time_seconds: Option<f64>,
@@ -648,7 +647,7 @@ impl From<Pattern> for HistoricalPattern {
             error_type: pattern.error_type,
             occurrences: pattern.occurrences,
             success_rate: rate(pattern.successful, pattern.occurrences),
-            interval: wilson(pattern.successful, pattern.occurrences),
+            confidence_interval: wilson(pattern.successful, pattern.occurrences),
             average_recovery_time_seconds: pattern.average_recovery_seconds,
         }
     }
@@ -691,7 +690,7 @@ impl From<Strategy> for SuccessfulStrategy {
             success_count: strategy.successes,
             attempts: strategy.attempts,
             last_used: strategy.last_used,
-            confidence: wilson(strategy.successes, strategy.attempts).map_or(0.0, |interval| interval.lower),
+            confidence: wilson(strategy.successes, strategy.attempts).map_or(0.0, |interval| interval.low),
             confidence_source: CONFIDENCE_SOURCE,
         }
     }

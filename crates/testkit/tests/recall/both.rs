@@ -167,7 +167,8 @@ impl Both {
     }
 }
 
-fn ids(incidents: &Value) -> Vec<i64> {
+/// The ids of incidents on the wire, in their order.
+pub(crate) fn ids(incidents: &Value) -> Vec<i64> {
     incidents
         .as_array()
         .expect("incidents")

@@ -7,7 +7,9 @@
 mod aggregations;
 mod both;
 mod contract;
+mod cursors;
 mod demo;
+mod evidence;
 mod families;
 mod fields;
 mod filters;

@@ -363,12 +363,12 @@ async fn history_relations_and_strategies_are_counted_by_hand() {
         context["historicalPatterns"],
         json!([
             {"pattern": "KubePodCrashLooping:OOMKilled", "alertName": alert, "errorType": "OOMKilled", "occurrences": 2,
-             "successRate": 1.0, "interval": {"lower": 0.34238, "upper": 1.0}, "averageRecoveryTimeSeconds": 30.0},
+             "successRate": 1.0, "confidenceInterval": {"low": 0.34238, "high": 1.0, "level": 0.95}, "averageRecoveryTimeSeconds": 30.0},
             // rr-c and rr-d.
             {"pattern": "KubePodCrashLooping:Unknown", "alertName": alert, "errorType": "Unknown", "occurrences": 2,
-             "successRate": 0.0, "interval": {"lower": 0.0, "upper": 0.65762}},
+             "successRate": 0.0, "confidenceInterval": {"low": 0.0, "high": 0.65762, "level": 0.95}},
             {"pattern": "KubePodCrashLooping:Network", "alertName": alert, "errorType": "Network", "occurrences": 1,
-             "successRate": 0.0, "interval": {"lower": 0.0, "upper": 0.793_451}},
+             "successRate": 0.0, "confidenceInterval": {"low": 0.0, "high": 0.793_451, "level": 0.95}},
         ])
     );
     let source = "wilson-lower-bound-95";

@@ -1,7 +1,7 @@
 //! A read model that was damaged is found to be so, and made again.
 
 use audit_store::fsck::{Rebuilt, rebuild};
-use audit_store::reader::{IncidentFilter, Order, Search};
+use audit_store::reader::{IncidentFilter, Order, PageRequest, Search, Start};
 use audit_store::{Reader, WriteStore};
 use testkit::Database;
 
@@ -10,7 +10,15 @@ use super::{findings, history, number, options, tamper};
 /// Everything the reader answers: the list, every incident in detail, and a search.
 async fn answers(reader: &Reader, database: &Database) -> String {
     let page = reader
-        .incidents(&IncidentFilter::default(), Order::Descending, 100, 0)
+        .incidents(
+            &IncidentFilter::default(),
+            PageRequest {
+                order: Order::Descending,
+                limit: 100,
+                start: Start::Offset(0),
+                with_total: true,
+            },
+        )
         .await
         .unwrap();
     let mut details = Vec::new();
@@ -28,7 +36,7 @@ async fn answers(reader: &Reader, database: &Database) -> String {
         })
         .await
         .unwrap();
-    assert_eq!((page.total, page.incidents.len(), hits.len()), (3, 3, 1));
+    assert_eq!((page.total, page.incidents.len(), hits.len()), (Some(3), 3, 1));
     format!("{page:#?}\n{details:#?}\n{hits:#?}")
 }
 
