@@ -1,13 +1,14 @@
 //! `GET /api/v1/incidents`: a page of the incidents that pass the filters, and how many pass.
 
 use audit_store::reader::{IncidentFilter, IncidentPage, Order};
-use axum::Json;
 use axum::extract::State as Extract;
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use service_kit::Problem;
 use service_kit::extract::QueryParameters;
 
+use crate::cache::{Question, cached};
 use crate::filter;
 use crate::incident::IncidentBody;
 use crate::problems;
@@ -22,14 +23,18 @@ const MAX_OFFSET: i64 = 1_000_000;
 pub(crate) async fn get(
     Extract(state): Extract<State>,
     query: QueryParameters,
-) -> Result<Json<Page>, Problem> {
+    question: Question,
+) -> Result<Response, Problem> {
     let request = Request::parse(query, state.clock.now())?;
-    let page = state
-        .reader
-        .incidents(&request.filter, request.order, request.limit, request.offset)
-        .await
-        .map_err(problems::of_store)?;
-    Ok(Json(Page::new(page, &request)))
+    let reader = state.reader.clone();
+    cached(&state, question, async move {
+        let page = reader
+            .incidents(&request.filter, request.order, request.limit, request.offset)
+            .await
+            .map_err(problems::of_store)?;
+        Ok(Page::new(page, &request))
+    })
+    .await
 }
 
 /// What is asked for.
