@@ -5,6 +5,9 @@
 #![expect(clippy::expect_used, reason = "test support")]
 
 mod both;
+mod cache;
+mod cache_redis;
+mod cached;
 mod demo;
 mod families;
 mod fields;
