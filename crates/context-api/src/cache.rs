@@ -318,7 +318,7 @@ impl Shared {
             let tier = Some(Tier::Memory);
             return Ok(Filled { entry, tier });
         }
-        if let Some(entry) = self.from_redis(&key).await {
+        if let Some(entry) = self.ask_redis(&key).await {
             let tier = Some(Tier::Redis);
             return Ok(Filled { entry, tier });
         }
@@ -327,7 +327,7 @@ impl Shared {
     }
 
     /// A fresh answer from Redis. A stale one is only put into memory, for the case that the database is away.
-    async fn from_redis(&self, key: &Key) -> Option<Arc<Entry>> {
+    async fn ask_redis(&self, key: &Key) -> Option<Arc<Entry>> {
         let found = match self.redis.as_ref()?.get(&key.redis_name()).await {
             Ok(found) => found,
             Err(away) => {
