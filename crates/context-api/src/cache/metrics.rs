@@ -132,7 +132,6 @@ impl CacheMetrics {
             match away {
                 Away::Disconnected => "away",
                 Away::Slow => "timeout",
-                Away::Failed(error) if error.is_timeout() => "timeout",
                 Away::Failed(_) => "error",
             },
         );

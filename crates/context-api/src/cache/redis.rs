@@ -144,9 +144,10 @@ impl Shared {
     }
 
     async fn connect(&self) -> Result<MultiplexedConnection, Away> {
+        // One limit, ours: see `ask`.
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(self.timeout));
+            .set_connection_timeout(None)
+            .set_response_timeout(None);
         let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
         let mut connection = timeout(CONNECT_TIMEOUT, connecting)
             .await
@@ -167,7 +168,6 @@ impl Shared {
 fn is_of_the_connection(error: &RedisError) -> bool {
     error.is_unrecoverable_error()
         || error.is_io_error()
-        || error.is_timeout()
         || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
 }
 
