@@ -224,3 +224,25 @@ async fn a_cache_that_is_off_keeps_nothing() {
         assert_eq!(tell(served), told(&number.to_string(), MISSED));
     }
 }
+
+#[tokio::test]
+async fn an_address_that_leads_to_no_redis_is_refused_without_its_password() {
+    let clock = Clock::manual("2026-03-10T12:00:00Z".parse().unwrap());
+    for url in [
+        "rediss://:hunter2@host:6379/",
+        "redis://:hunter2@host:port/",
+        "http://:hunter2@host/",
+        "hunter2",
+    ] {
+        let config = CacheConfig {
+            redis_url: service_kit::config::Secret::new(url),
+            ..CacheConfig::off()
+        };
+        let refused = ReadCache::build(&config, Scope::of_tests(), clock.clone(), Jitter::seeded(1));
+        let error = refused.unwrap_err().to_string();
+        assert!(
+            error.starts_with("`cache.redis_url` is no address") && !error.contains("hunter2"),
+            "{error}"
+        );
+    }
+}
