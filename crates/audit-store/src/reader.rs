@@ -141,6 +141,12 @@ impl Reader {
         &self.pool
     }
 
+    /// The schema.
+    #[must_use]
+    pub fn schema(&self) -> &SchemaName {
+        &self.schema
+    }
+
     /// Closes all connections, waiting for those in use.
     pub async fn close(&self) {
         self.pool.close().await;

@@ -35,6 +35,7 @@ pub struct Config {
     pub log: LogConfig,
     pub database: DatabaseConfig,
     pub embedding: EmbeddingConfig,
+    pub cache: CacheConfig,
 }
 
 /// The section `[database]`.
@@ -95,6 +96,38 @@ impl EmbeddingConfig {
     }
 }
 
+/// The section `[cache]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the keys are described in the default file")]
+pub struct CacheConfig {
+    pub memory_max_bytes: u64,
+    #[serde(with = "duration")]
+    pub ttl: Duration,
+    #[serde(with = "duration")]
+    pub negative_ttl: Duration,
+    #[serde(with = "duration")]
+    pub stale_for: Duration,
+    pub redis_url: Secret,
+    #[serde(with = "duration")]
+    pub redis_timeout: Duration,
+}
+
+impl CacheConfig {
+    /// Keeps nothing, and has no Redis.
+    #[must_use]
+    pub fn off() -> Self {
+        Self {
+            memory_max_bytes: 0,
+            ttl: Duration::ZERO,
+            negative_ttl: Duration::ZERO,
+            stale_for: Duration::ZERO,
+            redis_url: Secret::default(),
+            redis_timeout: Duration::from_millis(50),
+        }
+    }
+}
+
 impl Config {
     /// The defaults, a file over them, and environment variables `CONTEXT_API__SECTION__KEY` over both.
     ///
@@ -131,6 +164,8 @@ mod tests {
         assert_eq!(config.database.connect_timeout, Duration::from_secs(30));
         assert_eq!(config.embedding.timeout, Duration::from_secs(2));
         assert_eq!(config.embedding.cache(), CacheOptions::default());
+        assert_eq!(config.cache.ttl, Duration::from_secs(5));
+        assert_eq!(config.cache.redis_url.expose(), "");
     }
 
     #[test]

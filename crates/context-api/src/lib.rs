@@ -5,6 +5,7 @@
 //!
 //! - [`router`]: every path, and [`app`], which wraps them;
 //! - `endpoint`: one file each: what it takes, what it does, what it answers;
+//! - `cache`: answers that are asked for again; every GET ends in its `cached`;
 //! - `filter`: the rules of the filters, shared by the query string of the list and the body of the search;
 //! - `body`: strict reading of a JSON body;
 //! - `cursor`: where a page of the list ended, as an opaque text;
@@ -20,6 +21,7 @@
 //! to `router` and to [`openapi`].
 
 mod body;
+mod cache;
 mod confidence;
 mod config;
 mod cursor;
@@ -54,7 +56,8 @@ use service_kit::metrics::BuildInfo;
 use service_kit::server::{Ended, ListenError, Server};
 use service_kit::shutdown::Shutdown;
 
-pub use config::{Config, DEFAULTS, DatabaseConfig, EmbeddingConfig};
+pub use cache::{InvalidRedisUrl, Jitter, ReadCache};
+pub use config::{CacheConfig, Config, DEFAULTS, DatabaseConfig, EmbeddingConfig};
 pub use problems::{AMBIGUOUS_NAME, EMBEDDING_PENDING};
 pub use router::app;
 pub use state::{Options, State};
@@ -85,6 +88,9 @@ pub enum StartError {
         #[source]
         source: StoreError,
     },
+    /// The address of Redis is none.
+    #[error(transparent)]
+    Redis(#[from] InvalidRedisUrl),
     /// The database answers, but cannot be served.
     #[error(transparent)]
     Database(#[from] Incompatible),
@@ -96,6 +102,7 @@ pub struct ContextApi {
     config: Config,
     reader: Reader,
     embedder: Embedder,
+    cache: ReadCache,
     clock: Clock,
     build: BuildInfo,
 }
@@ -114,11 +121,13 @@ impl ContextApi {
     ) -> Result<Self, StartError> {
         let server = Server::bind(config.server.clone(), &Authenticator::disabled()).await?;
         let reader = database::connect(&config.database, embedder.model()).await?;
+        let cache = ReadCache::new(&config.cache, &reader, clock.clone(), Jitter::from_os())?;
         Ok(Self {
             server,
             config,
             reader,
             embedder,
+            cache,
             clock,
             build,
         })
@@ -143,6 +152,7 @@ impl ContextApi {
             config,
             reader,
             embedder,
+            cache,
             clock,
             build,
         } = self;
@@ -155,9 +165,10 @@ impl ContextApi {
             Options {
                 embedding_timeout: config.embedding.timeout,
             },
-        );
+        )
+        .with_cache(cache.clone());
         let drain_timeout = config.server.drain_timeout;
-        let probes = probes(&reader, model, shutdown.clone());
+        let probes = probes(&reader, model, &cache, shutdown.clone());
         let api = app(
             state,
             &mut registry,
@@ -177,10 +188,11 @@ impl ContextApi {
     }
 }
 
-/// The probes. A database that has moved to another model still answers everything but searches.
-pub fn probes(reader: &Reader, model: ModelIdentity, shutdown: Shutdown) -> Router {
-    let (reader, moved) = (reader.clone(), reader.clone());
-    Health::builder()
+/// The probes. A database that has moved to another model still answers everything but searches, and without Redis
+/// answers come from memory and the database.
+pub fn probes(reader: &Reader, model: ModelIdentity, cache: &ReadCache, shutdown: Shutdown) -> Router {
+    let (reader, moved, cache) = (reader.clone(), reader.clone(), cache.clone());
+    let mut health = Health::builder()
         .required("database", move || {
             let reader = reader.clone();
             async move {
@@ -202,7 +214,12 @@ pub fn probes(reader: &Reader, model: ModelIdentity, shutdown: Shutdown) -> Rout
                     Err(error) => Err(CheckFailure::new("the database does not answer").with_cause(error)),
                 }
             }
-        })
-        .build(shutdown)
-        .router()
+        });
+    if cache.has_redis() {
+        health = health.optional("redis", move || {
+            let cache = cache.clone();
+            async move { cache.check_redis().await }
+        });
+    }
+    health.build(shutdown).router()
 }

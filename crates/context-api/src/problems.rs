@@ -88,6 +88,17 @@ pub(crate) fn embedder_too_slow() -> Problem {
     )
 }
 
+/// The answer when the load of an answer does not end.
+pub(crate) fn load_too_slow() -> Problem {
+    Problem::new(ProblemKind::GATEWAY_TIMEOUT)
+        .with_detail("The database took too long. Narrower filters help.")
+}
+
+/// The answer when too many different answers are being loaded.
+pub(crate) fn too_many_loads() -> Problem {
+    Problem::unavailable("Too many different questions wait for the database.", RETRY_AFTER)
+}
+
 /// The answer when there is no incident with this id.
 pub(crate) fn unknown_incident(id: i64) -> Problem {
     Problem::not_found(format!("There is no incident {id}."))

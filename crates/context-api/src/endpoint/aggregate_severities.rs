@@ -2,8 +2,8 @@
 
 use audit_store::reader::{Outcomes, SeverityCounts};
 use audit_store::record::Severity;
-use axum::Json;
 use axum::extract::State as Extract;
+use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Value, json};
 use service_kit::Problem;
@@ -11,6 +11,7 @@ use service_kit::extract::QueryParameters;
 use service_kit::openapi::Operation;
 use service_kit::openapi::schema::{array, named, one_of, optional, required, sent};
 
+use crate::cache::{Question, cached};
 use crate::problems;
 use crate::rate::{self, RateBody};
 use crate::scope::{self, Examples, Scope};
@@ -72,15 +73,19 @@ pub(crate) fn schemas() -> [(&'static str, Value); 2] {
 pub(crate) async fn get(
     Extract(state): Extract<State>,
     mut query: QueryParameters,
-) -> Result<Json<Answer>, Problem> {
+    question: Question,
+) -> Result<Response, Problem> {
     let scope = Scope::from_query(&mut query, state.clock.now());
     query.finish()?;
-    let counts = state
-        .reader
-        .severities(&scope.filter, &scope.windows)
-        .await
-        .map_err(problems::of_store)?;
-    Ok(Json(Answer::new(&counts, &scope)))
+    let reader = state.reader.clone();
+    cached(&state, question, async move {
+        let counts = reader
+            .severities(&scope.filter, &scope.windows)
+            .await
+            .map_err(problems::of_store)?;
+        Ok(Answer::new(&counts, &scope))
+    })
+    .await
 }
 
 /// The answer.

@@ -1,8 +1,8 @@
 //! `GET /api/v1/aggregations/trend`: incidents over time.
 
 use audit_store::reader::{BucketUnit, Outcomes, TrendBucket};
-use axum::Json;
 use axum::extract::State as Extract;
+use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use service_kit::openapi::schema::{array, named, one_of, required, sent, string,
 use service_kit::openapi::{Operation, Parameter, Place};
 use service_kit::problem::Violation;
 
+use crate::cache::{Question, cached};
 use crate::problems;
 use crate::rate::{self, RateBody};
 use crate::scope::{self, Examples, FILTERED, RECENT, Scope};
@@ -131,23 +132,23 @@ pub(crate) fn schemas() -> [(&'static str, Value); 2] {
 pub(crate) async fn get(
     Extract(state): Extract<State>,
     query: QueryParameters,
-) -> Result<Json<Answer>, Problem> {
+    question: Question,
+) -> Result<Response, Problem> {
     let request = Request::parse(query, state.clock.now())?;
-    let buckets = state
-        .reader
-        .trend(
-            &request.scope.filter,
-            &request.scope.windows,
-            request.unit,
-            &request.timezone,
-        )
-        .await
-        .map_err(problems::of_store)?
-        .ok_or_else(|| {
-            let (code, detail) = not_a_timezone();
-            Problem::invalid_parameters([Violation::parameter("timezone", code, detail)])
-        })?;
-    Ok(Json(Answer::new(buckets, request)))
+    let reader = state.reader.clone();
+    cached(&state, question, async move {
+        let scope = &request.scope;
+        let buckets = reader
+            .trend(&scope.filter, &scope.windows, request.unit, &request.timezone)
+            .await
+            .map_err(problems::of_store)?
+            .ok_or_else(|| {
+                let (code, detail) = not_a_timezone();
+                Problem::invalid_parameters([Violation::parameter("timezone", code, detail)])
+            })?;
+        Ok(Answer::new(buckets, request))
+    })
+    .await
 }
 
 /// What is asked for.

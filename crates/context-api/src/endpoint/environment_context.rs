@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use audit_store::reader::{CommonFailure, RecentRemediation, TargetContext, TargetFilter};
 use audit_store::record::{Environment, Phase, Priority};
-use axum::Json;
 use axum::extract::State as Extract;
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use service_kit::openapi::schema::{
 use service_kit::openapi::{Answer, Content, Operation};
 use service_kit::{Problem, Violation};
 
+use crate::cache::{Question, cached};
 use crate::confidence::rate;
 use crate::state::State;
 use crate::target::{self, NAME_CHARS, TimeRange, parameter, seconds_schema, text_schema};
@@ -248,10 +249,15 @@ fn example() -> Value {
 pub(crate) async fn get(
     Extract(state): Extract<State>,
     query: QueryParameters,
-) -> Result<Json<Context>, Problem> {
+    question: Question,
+) -> Result<Response, Problem> {
     let (filter, range) = parse(query, state.clock.now())?;
-    let found = state.reader.target(&filter).await.map_err(problems::of_store)?;
-    Ok(Json(Context::new(found, filter, range)))
+    let reader = state.reader.clone();
+    cached(&state, question, async move {
+        let found = reader.target(&filter).await.map_err(problems::of_store)?;
+        Ok(Context::new(found, filter, range))
+    })
+    .await
 }
 
 fn parse(mut query: QueryParameters, now: DateTime<Utc>) -> Result<(TargetFilter, TimeRange), Problem> {

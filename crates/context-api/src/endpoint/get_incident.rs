@@ -1,8 +1,8 @@
 //! `GET /api/v1/incidents/{id}`: one incident with everything recorded about it.
 
 use audit_store::reader::{Analysis, Event, ExecutionState, IncidentDetail, WorkflowState};
-use axum::Json;
 use axum::extract::State as Extract;
+use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -12,6 +12,7 @@ use service_kit::openapi::schema::{count, named};
 use service_kit::openapi::{Answer, Content, Operation, Parameter, Place};
 use service_kit::{Problem, Violation};
 
+use crate::cache::{Question, cached};
 use crate::incident::{self, IncidentBody};
 use crate::state::State;
 use crate::{openapi, problems};
@@ -69,13 +70,18 @@ pub(crate) async fn get(
     Extract(state): Extract<State>,
     path: PathParameters,
     query: QueryParameters,
-) -> Result<Json<Detail>, Problem> {
+    question: Question,
+) -> Result<Response, Problem> {
     let id = path.id("id")?;
     query.finish()?;
-    let found = state.reader.incident(id).await.map_err(problems::of_store)?;
-    found
-        .map(|detail| Json(Detail::from(detail)))
-        .ok_or_else(|| problems::unknown_incident(id))
+    let reader = state.reader.clone();
+    cached(&state, question, async move {
+        let found = reader.incident(id).await.map_err(problems::of_store)?;
+        found
+            .map(Detail::from)
+            .ok_or_else(|| problems::unknown_incident(id))
+    })
+    .await
 }
 
 /// The answer: the incident's fields, and beside them what else is known.

@@ -2,8 +2,8 @@
 
 use audit_store::reader::{History, Hit, IncidentFilter, Pattern, PatternFilter, Search};
 use audit_store::record::Phase;
-use axum::Json;
 use axum::extract::State as Extract;
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use service_kit::{Problem, Violation};
 use tokio::time::Instant;
 
 use super::match_incidents::score;
+use crate::cache::{Question, cached};
 use crate::confidence::rate;
 use crate::database::identity;
 use crate::state::State;
@@ -256,18 +257,23 @@ fn example() -> Value {
 pub(crate) async fn get(
     Extract(state): Extract<State>,
     query: QueryParameters,
-) -> Result<Json<Context>, Problem> {
+    question: Question,
+) -> Result<Response, Problem> {
     let request = Request::parse(query, state.clock.now())?;
-    let history = state
-        .reader
-        .history(&request.filter, request.limit)
-        .await
-        .map_err(problems::of_store)?;
-    let similar = match history.newest {
-        Some(newest) if request.include_embeddings => similar(&state, &request, newest).await?,
-        _ => None,
-    };
-    Ok(Json(Context::new(history, similar, &request)))
+    let asked = state.clone();
+    cached(&state, question, async move {
+        let history = asked
+            .reader
+            .history(&request.filter, request.limit)
+            .await
+            .map_err(problems::of_store)?;
+        let similar = match history.newest {
+            Some(newest) if request.include_embeddings => similar(&asked, &request, newest).await?,
+            _ => None,
+        };
+        Ok(Context::new(history, similar, &request))
+    })
+    .await
 }
 
 /// The incidents on the same kind of resource whose texts are the most similar to one incident's; `None` where that has

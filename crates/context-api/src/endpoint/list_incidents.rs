@@ -5,8 +5,8 @@
 //! incident twice or not at all when others are recorded between two pages, and costs what it skips.
 
 use audit_store::reader::{IncidentFilter, IncidentPage, Order, PageRequest, Position, Start};
-use axum::Json;
 use axum::extract::State as Extract;
+use axum::response::Response;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use service_kit::openapi::schema::{array, boolean, count, integer, named, one_of
 use service_kit::openapi::{Answer, Content, Operation, Parameter, Place};
 use service_kit::{Problem, Violation};
 
+use crate::cache::{Question, cached};
 use crate::cursor::{self, Cursor};
 use crate::incident::{self, IncidentBody};
 use crate::state::State;
@@ -169,14 +170,18 @@ fn example_cursor() -> String {
 pub(crate) async fn get(
     Extract(state): Extract<State>,
     query: QueryParameters,
-) -> Result<Json<Page>, Problem> {
+    question: Question,
+) -> Result<Response, Problem> {
     let request = Request::parse(query, state.clock.now())?;
-    let page = state
-        .reader
-        .incidents(&request.filter, request.page)
-        .await
-        .map_err(problems::of_store)?;
-    Ok(Json(Page::new(page, &request)))
+    let reader = state.reader.clone();
+    cached(&state, question, async move {
+        let page = reader
+            .incidents(&request.filter, request.page)
+            .await
+            .map_err(problems::of_store)?;
+        Ok(Page::new(page, &request))
+    })
+    .await
 }
 
 /// What is asked for.

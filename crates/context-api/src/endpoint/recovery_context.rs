@@ -4,8 +4,8 @@ use audit_store::reader::{
     Correlation, Failure, Pattern, Recovery, RecoveryContext, RelatedAlert, RemediationKey, Strategy,
     StrategyKind,
 };
-use axum::Json;
 use axum::extract::State as Extract;
+use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use service_kit::openapi::schema::{
 use service_kit::openapi::{Answer, Content, Operation, Parameter, Place};
 use service_kit::{Problem, Violation};
 
+use crate::cache::{Question, cached};
 use crate::confidence::{Interval, rate, wilson};
 use crate::incident::{self, IncidentBody};
 use crate::state::State;
@@ -391,18 +392,22 @@ pub(crate) async fn get(
     Extract(state): Extract<State>,
     path: PathParameters,
     query: QueryParameters,
-) -> Result<Json<Context>, Problem> {
+    question: Question,
+) -> Result<Response, Problem> {
     let key = key(&path, query)?;
-    let found = state
-        .reader
-        .recovery(&key, state.clock.now(), TimeDelta::days(LOOK_BACK_DAYS))
-        .await
-        .map_err(problems::of_store)?;
-    match found {
-        Recovery::Found(context) => Ok(Json(Context::from(*context))),
-        Recovery::Unknown => Err(problems::unknown_remediation(&key)),
-        Recovery::Ambiguous(namespaces) => Err(problems::ambiguous_name(&namespaces)),
-    }
+    let (reader, now) = (state.reader.clone(), state.clock.now());
+    cached(&state, question, async move {
+        let found = reader
+            .recovery(&key, now, TimeDelta::days(LOOK_BACK_DAYS))
+            .await
+            .map_err(problems::of_store)?;
+        match found {
+            Recovery::Found(context) => Ok(Context::from(*context)),
+            Recovery::Unknown => Err(problems::unknown_remediation(&key)),
+            Recovery::Ambiguous(namespaces) => Err(problems::ambiguous_name(&namespaces)),
+        }
+    })
+    .await
 }
 
 fn key(path: &PathParameters, mut query: QueryParameters) -> Result<RemediationKey, Problem> {

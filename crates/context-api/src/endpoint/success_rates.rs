@@ -2,8 +2,8 @@
 
 use audit_store::reader::{Durations, Outcomes, RateGroup, RateKey, SuccessRates};
 use audit_store::record::Environment;
-use axum::Json;
 use axum::extract::State as Extract;
+use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use service_kit::openapi::schema::{
 };
 use service_kit::openapi::{Operation, Parameter, Place};
 
+use crate::cache::{Question, cached};
 use crate::problems;
 use crate::rate::{self, RateBody, TrendBody};
 use crate::scope::{self, Examples, RECENT, Scope};
@@ -179,19 +180,19 @@ fn figures() -> impl Iterator<Item = Field> {
 pub(crate) async fn get(
     Extract(state): Extract<State>,
     query: QueryParameters,
-) -> Result<Json<Answer>, Problem> {
+    question: Question,
+) -> Result<Response, Problem> {
     let request = Request::parse(query, state.clock.now())?;
-    let rates = state
-        .reader
-        .success_rates(
-            &request.scope.filter,
-            &request.scope.windows,
-            &request.keys,
-            request.limit,
-        )
-        .await
-        .map_err(problems::of_store)?;
-    Ok(Json(Answer::new(rates, &request)))
+    let reader = state.reader.clone();
+    cached(&state, question, async move {
+        let scope = &request.scope;
+        let rates = reader
+            .success_rates(&scope.filter, &scope.windows, &request.keys, request.limit)
+            .await
+            .map_err(problems::of_store)?;
+        Ok(Answer::new(rates, &request))
+    })
+    .await
 }
 
 /// What is asked for.

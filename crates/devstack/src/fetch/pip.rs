@@ -55,7 +55,7 @@ pub(super) fn download(
         fs::create_dir(path).map_err(FetchError::io("create", path))?;
     }
 
-    let platform = platform.pip_tag();
+    let platform = (package.pip_tag)(platform);
     let mut command = Command::new(pip[0]);
     command
         .args(&pip[1..])

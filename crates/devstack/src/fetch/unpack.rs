@@ -94,6 +94,7 @@ mod tests {
         version: "1",
         content: "a sample",
         wheels: &[],
+        pip_tag: crate::packages::Platform::pip_tag,
         keep: &["sample/"],
         skip: &["/include/"],
     };

@@ -8,5 +8,6 @@
 
 mod fetch;
 mod postgres;
+mod redis;
 mod shared_test_server;
 mod support;

@@ -96,7 +96,9 @@ fn remember(marker: &Path, wanted: &Wanted) -> anyhow::Result<()> {
 /// How many incidents Context API knows.
 async fn total(client: &Client, context_api: SocketAddr) -> anyhow::Result<i64> {
     let url = format!("http://{context_api}/api/v1/incidents?limit=1");
-    let answer: Value = client.get(url).send().await?.error_for_status()?.json().await?;
+    // It has just changed: a kept answer would be the number from before.
+    let asked = client.get(url).header(reqwest::header::CACHE_CONTROL, "no-cache");
+    let answer: Value = asked.send().await?.error_for_status()?.json().await?;
     answer["total"].as_i64().context("Context API gave no total")
 }
 

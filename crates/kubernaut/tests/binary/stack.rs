@@ -88,10 +88,11 @@ impl Stack {
         response.json().await.unwrap()
     }
 
-    /// The names of the remediations that Context API lists, newest first.
+    /// The names of the remediations that Context API lists at this moment, newest first.
     pub(crate) async fn listed(&self) -> Vec<String> {
         let url = format!("{}/api/v1/incidents", self.context);
-        let response = client().get(url).send().await.unwrap();
+        let request = client().get(url).header("cache-control", "no-cache");
+        let response = request.send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         let page: Value = response.json().await.unwrap();
         let incidents = page["incidents"].as_array().unwrap();

@@ -83,6 +83,21 @@ impl QueryParameters {
         }
     }
 
+    /// Names and values, decoded and sorted by name: the same for every spelling of the same parameters. It tells
+    /// parameters apart only in a query that [`finish`](Self::finish) accepts.
+    pub fn sorted(&self) -> Vec<(&str, &str)> {
+        let mut pairs: Vec<_> = self
+            .given
+            .iter()
+            .map(|given| {
+                let name = given.name.as_deref().unwrap_or_else(|raw| raw);
+                (name, given.value.as_deref().unwrap_or_default())
+            })
+            .collect();
+        pairs.sort_unstable();
+        pairs
+    }
+
     /// A text of at most `max_chars` characters.
     pub fn text(&mut self, name: &'static str, max_chars: usize) -> Option<String> {
         self.get(name, |value| parameter::text(value, max_chars))

@@ -6,6 +6,9 @@
 
 mod aggregations;
 mod both;
+mod cache;
+mod cache_redis;
+mod cached;
 mod contract;
 mod cursors;
 mod demo;

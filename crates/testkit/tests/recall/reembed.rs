@@ -218,7 +218,12 @@ async fn a_database_moves_to_another_model_under_both_services() {
             data_storage::checks(&both.store, model.clone(), &ingest)
                 .build(Shutdown::new())
                 .router(),
-            context_api::probes(&both.reader, model.clone(), Shutdown::new()),
+            context_api::probes(
+                &both.reader,
+                model.clone(),
+                &context_api::ReadCache::off(&both.reader, both.clock.clone()),
+                Shutdown::new(),
+            ),
         ];
         for probes in probes {
             let ready = request::get(&probes, "/readyz").await;

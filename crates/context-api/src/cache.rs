@@ -1,0 +1,429 @@
+//! Answers that are asked for again: memory first, then Redis if there is one, then the database.
+//!
+//! A handler that has validated its request ends with one call, [`cached`], and the future that computes its answer:
+//!
+//! ```text
+//! let request = Request::parse(query, state.clock.now())?;      // refusals are never cached
+//! let reader = state.reader.clone();
+//! cached(&state, question, async move {
+//!     let page = reader.incidents(…).await.map_err(problems::of_store)?;
+//!     Ok(Page::new(page, &request))                               // anything that serialises to JSON
+//! })
+//! .await
+//! ```
+//!
+//! The key is the whole of path and query, so nothing else of a request may decide on the answer.
+//!
+//! - Lifetimes are counted from the moment at which a load *began*, as absolute times that travel with the value. So no
+//!   answer lacks what was committed `ttl` before it is told, through whatever tiers it came, unless the database is
+//!   away and the answer says so.
+//! - Concurrent misses of one key make one load in each replica. It is a task of its own with a deadline of its own: a
+//!   caller that gives up, even the first, neither fails nor restarts it.
+//! - 404 is kept for `negative_ttl`; other failures are never kept.
+//! - When a load fails with 503 or 504, an answer that is at most `stale_for` past its time is told instead.
+//!
+//! One file each: `key`, `entry` (an answer with its times), `memory` and `redis` (the tiers), `flight` (one load for
+//! many), `respond` (headers, conditions), `jitter`, `metrics`.
+
+mod entry;
+mod flight;
+mod jitter;
+mod key;
+mod memory;
+mod metrics;
+mod redis;
+mod respond;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use audit_store::Reader;
+use axum::body::Bytes;
+use axum::http::{StatusCode, Uri};
+use chrono::{DateTime, TimeDelta, Utc};
+use prometheus_client::registry::Registry;
+use serde::Serialize;
+use service_kit::health::CheckFailure;
+use service_kit::{Clock, Problem, ProblemKind};
+use tokio::time::timeout;
+use tracing::Instrument as _;
+
+pub use self::jitter::Jitter;
+pub(crate) use self::respond::{Question, cached};
+
+use self::entry::{Answer, Entry};
+use self::flight::{Flights, Role};
+use self::key::{Key, Scope};
+use self::memory::Memory;
+use self::metrics::{CacheMetrics, Tier};
+use self::redis::Redis;
+use crate::config::CacheConfig;
+use crate::problems;
+
+/// How long a load may take. Less than the default deadline of a request, so that its caller hears the reason.
+const LOAD_DEADLINE: Duration = Duration::from_secs(25);
+
+/// While the database is known to be away: how long a caller waits for it that could be told a stale answer.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// `cache.redis_url` leads to no Redis.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`cache.redis_url` is no address of a Redis such as redis://user:password@host:6379/0 (TLS is not supported): {0}"
+)]
+pub struct InvalidRedisUrl(#[source] ::redis::RedisError);
+
+/// The cache of all GET endpoints. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct ReadCache {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    scope: Scope,
+    memory: Memory,
+    redis: Option<Redis>,
+    flights: Arc<Flights<Filled>>,
+    lifetimes: Lifetimes,
+    clock: Clock,
+    jitter: Jitter,
+    metrics: CacheMetrics,
+    /// Whether the last load failed because the database was away.
+    database_away: AtomicBool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Lifetimes {
+    fresh: Duration,
+    negative: Duration,
+    stale: Duration,
+}
+
+/// What a flight brings back.
+#[derive(Debug, Clone)]
+struct Filled {
+    entry: Arc<Entry>,
+    /// The tier that had it after all; `None` for a load.
+    tier: Option<Tier>,
+}
+
+/// An answer, and how it came about.
+#[derive(Debug, Clone)]
+struct Served {
+    entry: Arc<Entry>,
+    how: How,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// A fresh answer of a tier.
+    Hit(Tier),
+    /// Loaded because no tier had it; `collapsed` if for another request too.
+    Missed { collapsed: bool },
+    /// Loaded because the client asked for that.
+    Bypassed,
+    /// Past its time; the database is away.
+    Stale,
+}
+
+type Loading = Pin<Box<dyn Future<Output = Result<Answer, Problem>> + Send>>;
+
+impl ReadCache {
+    /// A cache for the answers of one database. It begins to connect to Redis and does not wait for it. Must run in a
+    /// Tokio runtime.
+    ///
+    /// # Errors
+    /// If `redis_url` is given and none.
+    pub fn new(
+        config: &CacheConfig,
+        reader: &Reader,
+        clock: Clock,
+        jitter: Jitter,
+    ) -> Result<Self, InvalidRedisUrl> {
+        Self::build(config, Scope::of(reader), clock, jitter)
+    }
+
+    /// A cache that keeps nothing: the next request asks the database again. Requests for one thing at the same time
+    /// still share one load.
+    #[must_use]
+    pub fn off(reader: &Reader, clock: Clock) -> Self {
+        Self::local(&CacheConfig::off(), Scope::of(reader), clock, Jitter::seeded(0))
+    }
+
+    fn build(
+        config: &CacheConfig,
+        scope: Scope,
+        clock: Clock,
+        jitter: Jitter,
+    ) -> Result<Self, InvalidRedisUrl> {
+        let url = config.redis_url.expose();
+        let mut cache = Self::local(config, scope, clock, jitter);
+        if !url.is_empty()
+            && let Some(shared) = Arc::get_mut(&mut cache.shared)
+        {
+            let redis = Redis::open(url, config.redis_timeout, shared.metrics.clone());
+            shared.redis = Some(redis.map_err(InvalidRedisUrl)?);
+        }
+        Ok(cache)
+    }
+
+    fn local(config: &CacheConfig, scope: Scope, clock: Clock, jitter: Jitter) -> Self {
+        let keep_for = config.ttl.max(config.negative_ttl) + config.stale_for;
+        Self {
+            shared: Arc::new(Shared {
+                scope,
+                memory: Memory::new(config.memory_max_bytes, keep_for),
+                redis: None,
+                flights: Arc::default(),
+                lifetimes: Lifetimes {
+                    fresh: config.ttl,
+                    negative: config.negative_ttl,
+                    stale: config.stale_for,
+                },
+                clock,
+                jitter,
+                metrics: CacheMetrics::new(),
+                database_away: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    /// Puts its metrics into a registry.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        self.shared.metrics.register(registry, &self.shared.memory);
+    }
+
+    /// Whether a Redis is configured.
+    #[must_use]
+    pub fn has_redis(&self) -> bool {
+        self.shared.redis.is_some()
+    }
+
+    /// Whether Redis answers, if one is configured.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn check_redis(&self) -> Result<(), CheckFailure> {
+        let Some(redis) = &self.shared.redis else {
+            return Ok(());
+        };
+        redis.ping().await.map_err(|away| {
+            CheckFailure::new("Redis does not answer: answers are not shared with other replicas")
+                .with_cause(away)
+        })
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.shared.clock.now()
+    }
+
+    fn key(&self, uri: &Uri) -> Key {
+        self.shared.scope.key(uri)
+    }
+
+    /// The answer for a key. `refresh` asks the database whatever is kept, as a client may demand.
+    ///
+    /// # Errors
+    /// Those of `load`, where no answer that was kept may stand in.
+    async fn get<T: Serialize>(
+        &self,
+        key: Key,
+        refresh: bool,
+        load: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<Served, Problem> {
+        if refresh {
+            return self.refresh(key, answer(load)).await;
+        }
+        let shared = &self.shared;
+        let kept = shared.memory.get(&key).await;
+        if let Some(entry) = kept.filter(|entry| entry.is_fresh(self.now())) {
+            shared.metrics.hit(Tier::Memory);
+            let how = How::Hit(Tier::Memory);
+            return Ok(Served { entry, how });
+        }
+        shared.metrics.miss(Tier::Memory);
+        let (mut waiting, collapsed) = match shared.flights.join(key)? {
+            Role::Follow(waiting) => (waiting, true),
+            Role::Lead(leading) => {
+                let waiting = leading.waiting();
+                let (shared, loading) = (Arc::clone(shared), answer(load));
+                let work = async move {
+                    let filled = shared.fill(key, loading).await;
+                    leading.land(filled.clone());
+                    if let Ok(Filled { entry, tier: None }) = filled {
+                        shared.share(&key, &entry).await;
+                    }
+                };
+                tokio::spawn(work.in_current_span());
+                (waiting, false)
+            }
+        };
+        let outcome = match timeout(self.patience(), waiting.outcome()).await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) => match self.stale(&key).await {
+                Some(served) => return Ok(served),
+                None => waiting.outcome().await,
+            },
+        };
+        match outcome {
+            Ok(Filled { entry, tier }) => {
+                let how = tier.map_or(How::Missed { collapsed }, How::Hit);
+                Ok(Served { entry, how })
+            }
+            Err(problem) if is_away(&problem) => self.stale(&key).await.ok_or(problem),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// A load of its own, which ends with its caller: to join one that is under way would answer with what was true
+    /// before the request.
+    async fn refresh(&self, key: Key, loading: Loading) -> Result<Served, Problem> {
+        let shared = Arc::clone(&self.shared);
+        let entry = shared.load(key, loading).await?;
+        let kept = Arc::clone(&entry);
+        tokio::spawn(async move { shared.share(&key, &kept).await }.in_current_span());
+        let how = How::Bypassed;
+        Ok(Served { entry, how })
+    }
+
+    /// The deadline where nothing is known to be wrong: then every answer is as fresh as it is promised to be.
+    fn patience(&self) -> Duration {
+        if self.shared.database_away.load(Ordering::Relaxed) {
+            PATIENCE
+        } else {
+            LOAD_DEADLINE
+        }
+    }
+
+    async fn stale(&self, key: &Key) -> Option<Served> {
+        let now = self.now();
+        let entry = self.shared.memory.get(key).await?;
+        if !entry.is_usable(now) {
+            return None;
+        }
+        self.shared.metrics.stale_served();
+        let how = How::Stale;
+        Some(Served { entry, how })
+    }
+}
+
+impl Shared {
+    /// Memory once more, since another flight may have landed in between; Redis; the database.
+    async fn fill(&self, key: Key, loading: Loading) -> Result<Filled, Problem> {
+        let kept = self.memory.get(&key).await;
+        if let Some(entry) = kept.filter(|entry| entry.is_fresh(self.clock.now())) {
+            let tier = Some(Tier::Memory);
+            return Ok(Filled { entry, tier });
+        }
+        if let Some(entry) = self.ask_redis(&key).await {
+            let tier = Some(Tier::Redis);
+            return Ok(Filled { entry, tier });
+        }
+        let entry = self.load(key, loading).await?;
+        Ok(Filled { entry, tier: None })
+    }
+
+    /// A fresh answer from Redis. A stale one is only put into memory, for the case that the database is away.
+    async fn ask_redis(&self, key: &Key) -> Option<Arc<Entry>> {
+        let found = match self.redis.as_ref()?.get(&key.redis_name()).await {
+            Ok(found) => found,
+            Err(away) => {
+                self.metrics.failed(Tier::Redis, &away);
+                return None;
+            }
+        };
+        let Some(bytes) = found else {
+            self.metrics.miss(Tier::Redis);
+            return None;
+        };
+        let Some(entry) = Entry::decode(key, &bytes) else {
+            self.metrics.invalid();
+            return None;
+        };
+        let (entry, now) = (Arc::new(entry), self.clock.now());
+        if entry.is_usable(now) {
+            self.memory.put(*key, Arc::clone(&entry)).await;
+        }
+        if entry.is_fresh(now) {
+            self.metrics.hit(Tier::Redis);
+            return Some(entry);
+        }
+        self.metrics.miss(Tier::Redis);
+        None
+    }
+
+    /// Asks the database, and keeps the answer in memory.
+    async fn load(&self, key: Key, loading: Loading) -> Result<Arc<Entry>, Problem> {
+        let began = self.clock.now();
+        let loaded = timeout(LOAD_DEADLINE, loading)
+            .await
+            .unwrap_or_else(|_elapsed| Err(problems::load_too_slow()));
+        let away = loaded.as_ref().is_err_and(is_away);
+        self.database_away.store(away, Ordering::Relaxed);
+        let answer = match loaded {
+            Ok(answer) => answer,
+            Err(problem) => {
+                self.metrics.loaded("failed");
+                return Err(problem);
+            }
+        };
+        let (result, fresh, stale) = match &answer {
+            Answer::Found(_) => ("found", self.lifetimes.fresh, self.lifetimes.stale),
+            // What was not there may have come since, and nobody is helped by an old "no".
+            Answer::Absent(_) => ("absent", self.lifetimes.negative, Duration::ZERO),
+        };
+        self.metrics.loaded(result);
+        let fresh_until = after(began, self.jitter.shorten(fresh));
+        let entry = Entry::new(answer, began, fresh_until, after(fresh_until, stale));
+        let entry = Arc::new(entry);
+        if entry.is_usable(self.clock.now()) {
+            self.memory.put(key, Arc::clone(&entry)).await;
+        }
+        Ok(entry)
+    }
+
+    /// Lets other replicas have an answer.
+    async fn share(&self, key: &Key, entry: &Entry) {
+        if let Some(redis) = &self.redis {
+            let left = entry.stale_until - self.clock.now();
+            let left = left.to_std().unwrap_or_default();
+            redis.put(&key.redis_name(), entry.encode(key), left).await;
+        }
+    }
+}
+
+/// What is to be kept of a load: its body, or that there is none.
+fn answer<T: Serialize>(load: impl Future<Output = Result<T, Problem>> + Send + 'static) -> Loading {
+    Box::pin(async move {
+        match load.await {
+            Ok(body) => match serde_json::to_vec(&body) {
+                Ok(body) => Ok(Answer::Found(Bytes::from(body))),
+                Err(error) => Err(Problem::internal(error)),
+            },
+            Err(problem) if problem.kind() == ProblemKind::NOT_FOUND => {
+                Ok(Answer::Absent(problem.detail().unwrap_or_default().to_owned()))
+            }
+            Err(problem) => Err(problem),
+        }
+    })
+}
+
+fn is_away(problem: &Problem) -> bool {
+    matches!(
+        problem.status(),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+    )
+}
+
+fn after(time: DateTime<Utc>, duration: Duration) -> DateTime<Utc> {
+    TimeDelta::from_std(duration)
+        .ok()
+        .and_then(|duration| time.checked_add_signed(duration))
+        .unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+#[cfg(test)]
+mod tests;
