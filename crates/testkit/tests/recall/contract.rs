@@ -269,7 +269,7 @@ async fn every_example_gets_the_answer_that_is_shown() {
     let both = Both::new().await;
     let [(_, data_storage), (_, context_api)] = documents();
     assert_eq!(send_examples(&both.data_storage, &data_storage).await, 15);
-    assert_eq!(send_examples(&both.context_api, &context_api).await, 22);
+    assert_eq!(send_examples(&both.context_api, &context_api).await, 23);
 }
 
 /// An answer that has everything has exactly the fields that the contract lists.

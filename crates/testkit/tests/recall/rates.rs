@@ -251,7 +251,7 @@ async fn groups_have_the_keys_asked_for_and_filters_hold() {
     assert_eq!(
         groups("groupBy=action").await,
         [
-            json!([null, "restart_pod", null, null, 1, 2, 1.0 / 3.0]),
+            json!([null, "restart_pod", null, null, 1, 2, 0.333_333]),
             json!([null, null, null, null, 1, 0, 1.0]),
         ]
     );
