@@ -65,8 +65,19 @@ impl NewRecord {
     /// # Errors
     /// `serde_json`'s error where a value has no JSON form; a validated record always has one.
     pub fn new(record: Record, actor: String, received_at: DateTime<Utc>) -> Result<Self, serde_json::Error> {
-        let (payload, payload_sha256) = record.payload()?;
-        Ok(Self {
+        let payload = record.payload()?;
+        Ok(Self::with_payload(record, payload, actor, received_at))
+    }
+
+    /// Prepares a record whose [`Record::payload`], with its hash, is known already.
+    #[must_use]
+    pub fn with_payload(
+        record: Record,
+        (payload, payload_sha256): (Value, [u8; 32]),
+        actor: String,
+        received_at: DateTime<Utc>,
+    ) -> Self {
+        Self {
             record,
             size: 2 * memory(&payload),
             payload,
@@ -75,7 +86,7 @@ impl NewRecord {
             received_at,
             redaction_policy: 0,
             text: None,
-        })
+        }
     }
 
     /// Bytes of memory that it takes up, by estimate: as a record and as a payload.

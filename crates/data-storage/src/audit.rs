@@ -19,7 +19,6 @@ use service_kit::boundary::Correlation;
 use service_kit::{Problem, Violation};
 
 use crate::idempotency::RequestKey;
-use crate::ingest::Submission;
 use crate::state::State;
 use crate::validation::Context;
 
@@ -91,19 +90,8 @@ async fn store(
         now,
         state.keys_kept_for,
     );
-    let receipts = state
-        .ingest
-        .store(Submission {
-            records: vec![record],
-            actor: caller.username.to_string(),
-            received_at: now,
-            key,
-        })
-        .await?;
-    let receipt = receipts
-        .into_iter()
-        .next()
-        .ok_or_else(|| Problem::internal("a stored record has no receipt"))?;
+    let actor = caller.username.to_string();
+    let receipt = state.ingest.store_one(record, actor, now, key).await?;
     Ok((status(&receipt), Json(Stored::from(receipt))).into_response())
 }
 

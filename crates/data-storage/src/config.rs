@@ -203,7 +203,7 @@ impl Config {
 
     /// Refuses batches that the rate limit would always refuse.
     pub(crate) fn require_batches_within_limits(&self) -> Result<(), StartError> {
-        let granted = self.rate_limit.burst.min(self.rate_limit.caller_burst).get();
+        let granted = self.rate_limit.largest_cost();
         let records = self.batches.max_records;
         if u32::try_from(records).is_ok_and(|records| records <= granted) {
             Ok(())

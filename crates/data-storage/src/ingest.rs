@@ -182,6 +182,28 @@ impl Ingest {
         }
     }
 
+    /// Stores one record.
+    ///
+    /// # Errors
+    /// Those of [`Self::store`].
+    pub async fn store_one(
+        &self,
+        record: Record,
+        actor: String,
+        received_at: DateTime<Utc>,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Receipt, Problem> {
+        let submission = Submission {
+            records: vec![record],
+            actor,
+            received_at,
+            key,
+        };
+        let receipts = self.store(submission).await?;
+        let receipt = receipts.into_iter().next();
+        receipt.ok_or_else(|| Problem::internal("a stored record has no receipt"))
+    }
+
     fn count(&self, kinds: &[RecordKind], result: WriteResult) {
         for kind in kinds {
             self.metrics.count_write(*kind, result);

@@ -9,7 +9,7 @@ use embedding::{CacheOptions, Embedder, EmbeddingCache};
 use service_kit::Clock;
 use tokio::time::Instant;
 
-use crate::late_vectors::{self, CLAIM, LEASE};
+use crate::late_vectors::embed_due;
 
 /// How long is waited where every text left is held by another process or pauses after a failure.
 const NOTHING_DUE: Duration = Duration::from_millis(500);
@@ -122,8 +122,7 @@ impl<R: FnMut(Report)> Run<'_, R> {
                 State::Aborted => return Err(ReembedError::Aborted),
             }
             let claimed_at = Instant::now();
-            let texts = pending::claim(store, model, CLAIM, self.clock.now(), LEASE).await?;
-            if texts.is_empty() {
+            let Some(claim) = embed_due(store, model, &self.vectors, self.clock).await? else {
                 let progress = self.progress().await?;
                 let left = progress.texts - progress.embedded - progress.poisoned;
                 self.tell(progress, left == 0);
@@ -132,28 +131,16 @@ impl<R: FnMut(Report)> Run<'_, R> {
                 }
                 tokio::time::sleep(NOTHING_DUE).await;
                 continue;
-            }
-            let count = texts.len();
-            let outcome = late_vectors::embed(&self.vectors, texts).await;
-            let away = outcome.embedder_is_away();
-            if let Some(failure) = outcome.failures.first() {
-                tracing::warn!(
-                    texts = outcome.failures.len(),
-                    error = failure.error,
-                    "texts were not embedded; they are tried again later"
-                );
-            }
-            pending::fill(store, model, outcome.vectors).await?;
-            pending::fail(store, model, self.clock.now(), outcome.failures).await?;
+            };
             if self.may_tell() {
                 let progress = self.progress().await?;
                 self.tell(progress, true);
             }
-            if away {
+            if claim.embedder_is_away {
                 tokio::time::sleep(NOTHING_DUE).await;
             }
             if let Some(limit) = self.options.texts_per_second {
-                tokio::time::sleep_until(claimed_at + time_for(count, limit)).await;
+                tokio::time::sleep_until(claimed_at + time_for(claim.texts, limit)).await;
             }
         }
     }

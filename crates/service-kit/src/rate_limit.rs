@@ -87,6 +87,14 @@ pub struct RateLimitConfig {
     pub caller_burst: NonZeroU32,
 }
 
+impl RateLimitConfig {
+    /// The most that one request may cost. A service whose batches may be larger should refuse to start.
+    #[must_use]
+    pub fn largest_cost(&self) -> u32 {
+        self.burst.min(self.caller_burst).get()
+    }
+}
+
 /// The limits of a replica; clones share them.
 #[derive(Clone, Debug)]
 pub struct RateLimiter(Arc<Inner>);
@@ -97,6 +105,7 @@ struct Inner {
     callers: Callers,
     /// Of all who are not authenticated: nothing that they send can tell them apart, so they share what there is.
     anonymous: Arc<Bucket>,
+    largest_cost: u32,
     metrics: RateLimitMetrics,
 }
 
@@ -125,14 +134,9 @@ impl RateLimiter {
             replica: Bucket::new(replica, clock.clone()),
             anonymous: Arc::new(Bucket::new(everybody, clock.clone())),
             callers: Callers::new(caller, clock, MAX_CALLERS),
+            largest_cost: config.largest_cost(),
             metrics: RateLimitMetrics::register(registry, [CALLER, REPLICA, COST]),
         }))
-    }
-
-    /// The most that one request may cost. A service whose batches may be larger should refuse to start.
-    pub fn largest_cost(&self) -> u32 {
-        let caller = self.0.callers.policy().burst;
-        self.0.replica.policy().burst.min(caller).get()
     }
 
     /// What `caller` may ask for. Held for one request.
@@ -175,7 +179,7 @@ impl Allowance {
         let Some(units) = NonZeroU32::new(u32::try_from(units).unwrap_or(u32::MAX)) else {
             return Ok(());
         };
-        let largest = self.limiter.largest_cost();
+        let largest = self.limiter.0.largest_cost;
         if units.get() > largest {
             metrics.refused(COST, units.get());
             return Err(Problem::new(COST_TOO_LARGE).with_detail(format!(

@@ -5,7 +5,7 @@ mod body;
 
 use audit_store::record::{Record, RecordKind};
 use axum::Extension;
-use axum::extract::{RawQuery, State as Extract};
+use axum::extract::State as Extract;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use futures::future::join_all;
@@ -30,10 +30,9 @@ pub(crate) async fn post(
     Extension(allowance): Extension<Allowance>,
     headers: HeaderMap,
     key: RequestKey,
-    RawQuery(query): RawQuery,
+    mut parameters: QueryParameters,
     BodyBytes(bytes): BodyBytes,
 ) -> Result<Response, Problem> {
-    let mut parameters = QueryParameters::parse(query.as_deref().unwrap_or_default());
     let atomic = parameters.boolean("atomic").unwrap_or(false);
     parameters.finish()?;
     let entries = body::entries(&headers, &bytes, state.batches.max_records)?;
@@ -53,23 +52,19 @@ pub(crate) async fn post(
         now,
         state.keys_kept_for,
     );
-    let submission = |records| Submission {
-        records,
-        actor: caller.username.to_string(),
-        received_at: now,
-        key: key.clone(),
-    };
+    let actor = caller.username.to_string();
     if atomic {
-        let records = all(parsed)?;
-        let receipts = state.ingest.store(submission(records)).await?;
-        return answer::stored(receipts);
+        let submission = Submission {
+            records: all(parsed)?,
+            actor,
+            received_at: now,
+            key,
+        };
+        return answer::stored(state.ingest.store(submission).await?);
     }
     let outcomes = join_all(parsed.into_iter().map(async |record| -> Outcome {
-        let receipts = state.ingest.store(submission(vec![record?])).await?;
-        receipts
-            .into_iter()
-            .next()
-            .ok_or_else(|| Problem::internal("a stored record has no receipt"))
+        let (actor, key) = (actor.clone(), key.clone());
+        state.ingest.store_one(record?, actor, now, key).await
     }))
     .await;
     answer::each(outcomes)

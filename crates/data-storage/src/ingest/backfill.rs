@@ -8,7 +8,7 @@ use embedding::EmbeddingCache;
 use service_kit::Clock;
 use tokio::time::MissedTickBehavior;
 
-use crate::late_vectors::{self, CLAIM, LEASE};
+use crate::late_vectors::embed_due;
 use crate::metrics::Metrics;
 use crate::model_identity;
 
@@ -49,27 +49,9 @@ impl Backfill {
     async fn round(&self) -> Result<(), StoreError> {
         self.measure().await?;
         let mut worked = false;
-        loop {
-            let claim = pending::claim(&self.store, &self.model, CLAIM, self.clock.now(), LEASE);
-            let texts = self.store.bounded(claim).await?;
-            if texts.is_empty() {
-                break;
-            }
+        while let Some(claim) = embed_due(&self.store, &self.model, &self.vectors, &self.clock).await? {
             worked = true;
-            let outcome = late_vectors::embed(&self.vectors, texts).await;
-            let away = outcome.embedder_is_away();
-            if let Some(failure) = outcome.failures.first() {
-                tracing::warn!(
-                    texts = outcome.failures.len(),
-                    error = failure.error,
-                    "texts were not embedded; they are tried again later"
-                );
-            }
-            let fill = pending::fill(&self.store, &self.model, outcome.vectors);
-            self.store.bounded(fill).await?;
-            let fail = pending::fail(&self.store, &self.model, self.clock.now(), outcome.failures);
-            self.store.bounded(fail).await?;
-            if away {
+            if claim.embedder_is_away {
                 break;
             }
         }

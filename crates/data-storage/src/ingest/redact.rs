@@ -24,20 +24,16 @@ pub(super) fn prepare(
     findings: &mut Findings,
 ) -> Result<NewRecord, serde_json::Error> {
     let kind = record.kind();
-    let (payload, _) = record.payload()?;
+    let (mut payload, sha256) = record.payload()?;
     let before = findings.total();
-    let record = match payload {
-        Value::Object(mut fields) => {
-            redact(&mut fields, findings);
-            if findings.total() == before {
-                record
-            } else {
-                Record::from_payload(kind, Value::Object(fields))?
-            }
-        }
-        _ => record,
+    if let Value::Object(fields) = &mut payload {
+        redact(fields, findings);
+    }
+    let mut new = if findings.total() == before {
+        NewRecord::with_payload(record, (payload, sha256), actor, received_at)
+    } else {
+        NewRecord::new(Record::from_payload(kind, payload)?, actor, received_at)?
     };
-    let mut new = NewRecord::new(record, actor, received_at)?;
     new.redaction_policy = POLICY_VERSION;
     Ok(new)
 }

@@ -65,10 +65,6 @@ impl Callers {
         known.buckets.insert(Arc::clone(caller), Arc::clone(&bucket));
         bucket
     }
-
-    pub(super) fn policy(&self) -> Policy {
-        self.policy
-    }
 }
 
 impl Known {
