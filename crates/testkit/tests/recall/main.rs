@@ -22,5 +22,6 @@ mod rates;
 mod recovery;
 mod reembed;
 mod refusals;
+mod remediation_names;
 mod targets;
 mod trend;
