@@ -15,11 +15,15 @@ mod patterns;
 mod recovery;
 mod search;
 mod severities;
+mod snapshot;
 mod success_rates;
 mod trend;
 mod windows;
 
+use std::time::Duration;
+
 use sqlx::{PgConnection, PgPool};
+use tokio::time::Instant;
 
 use crate::compatibility::{
     Incompatible, ModelIdentity, dimension, require_extension, require_properties, require_server,
@@ -49,6 +53,9 @@ pub use windows::Windows;
 pub struct Reader {
     pool: PgPool,
     schema: SchemaName,
+    statement_timeout: Duration,
+    /// When whoever asks gives up; see [`Self::until`].
+    deadline: Option<Instant>,
 }
 
 impl Reader {
@@ -60,7 +67,20 @@ impl Reader {
         Ok(Self {
             pool: options.connect_reader().await?,
             schema: options.schema.clone(),
+            statement_timeout: options.statement_timeout,
+            deadline: None,
         })
+    }
+
+    /// The same database for somebody who gives up at `deadline`: they do not wait longer for a connection, and from
+    /// the beginning of a snapshot on no statement of it may run for longer than what is left then. A snapshot of
+    /// several statements is therefore not cut off at the deadline itself; what runs at that moment ends at its timeout.
+    #[must_use]
+    pub fn until(&self, deadline: Instant) -> Self {
+        Self {
+            deadline: Some(deadline),
+            ..self.clone()
+        }
     }
 
     /// Refuses a server, a contract or a model that this version cannot read.
@@ -150,14 +170,6 @@ impl Reader {
     /// Closes all connections, waiting for those in use.
     pub async fn close(&self) {
         self.pool.close().await;
-    }
-
-    /// A transaction whose statements all see one state of the database.
-    async fn snapshot(&self) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, StoreError> {
-        Ok(self
-            .pool
-            .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            .await?)
     }
 }
 

@@ -8,10 +8,12 @@ use std::time::Duration;
 use audit_store::{ConnectOptions, InvalidSchemaName, SchemaName};
 use embedding::{CacheOptions, HttpOptions, Provider};
 use serde::Deserialize;
+use service_kit::auth::AuthConfig;
 use service_kit::boundary::RequestsConfig;
 use service_kit::config::{ConfigError, Loader, Secret, duration};
+use service_kit::rate_limit::RateLimitConfig;
 use service_kit::server::ServerConfig;
-use service_kit::telemetry::LogConfig;
+use service_kit::telemetry::{LogConfig, TracesConfig};
 
 /// The commented default configuration.
 pub const DEFAULTS: &str = include_str!("../../../config/context-api.toml");
@@ -31,8 +33,11 @@ const APPLICATION_NAME: &str = "context-api";
 )]
 pub struct Config {
     pub server: ServerConfig,
+    pub auth: AuthConfig,
+    pub rate_limit: RateLimitConfig,
     pub requests: RequestsConfig,
     pub log: LogConfig,
+    pub traces: TracesConfig,
     pub database: DatabaseConfig,
     pub embedding: EmbeddingConfig,
     pub cache: CacheConfig,
@@ -165,6 +170,12 @@ mod tests {
         assert_eq!(config.embedding.timeout, Duration::from_secs(2));
         assert_eq!(config.embedding.cache(), CacheOptions::default());
         assert_eq!(config.cache.ttl, Duration::from_secs(5));
+        assert_eq!(config.auth.audiences, ["kubernaut-context-api"]);
+        let limits = config.rate_limit;
+        assert_eq!((limits.per_second.get(), limits.burst.get()), (1_000, 1_500));
+        let share = (limits.caller_per_second.get(), limits.caller_burst.get());
+        assert_eq!(share, (500, 750));
+        assert_eq!(config.traces.endpoint.expose(), "");
         assert_eq!(config.cache.redis_url.expose(), "");
     }
 

@@ -196,6 +196,7 @@ pub(crate) fn parameters(example: &'static str) -> Vec<Parameter> {
         .map(|rule| Parameter {
             name: rule.name,
             place: Place::Query,
+            required: false,
             description: rule.description.to_owned(),
             schema: rule.schema(),
             examples: vec![(example, rule.example.into())],

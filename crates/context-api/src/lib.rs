@@ -3,7 +3,7 @@
 //! A read goes `router → endpoint/<one file> → audit-store/reader` and does not turn back. What an endpoint needs
 //! stands beside it:
 //!
-//! - [`router`]: every path, and [`app`], which wraps them;
+//! - `router`: every path, and who may ask for it;
 //! - `endpoint`: one file each: what it takes, what it does, what it answers;
 //! - `cache`: answers that are asked for again; every GET ends in its `cached`;
 //! - `filter`: the rules of the filters, shared by the query string of the list and the body of the search;
@@ -34,7 +34,7 @@ mod metrics;
 pub mod openapi;
 mod problems;
 mod rate;
-pub mod router;
+mod router;
 mod scope;
 mod state;
 mod target;
@@ -46,20 +46,19 @@ use std::time::Duration;
 
 use audit_store::compatibility::{Incompatible, ModelIdentity};
 use audit_store::{InvalidSchemaName, Reader, StoreError};
-use axum::Router;
 use embedding::{Embedder, EmbeddingCache};
-use service_kit::Clock;
-use service_kit::auth::Authenticator;
-use service_kit::boundary::RequestIds;
-use service_kit::health::{CheckFailure, Health};
-use service_kit::metrics::BuildInfo;
+use service_kit::Host;
+use service_kit::auth::{AuthError, Authenticator, VerdictKeys};
+use service_kit::boundary::{Boundary, RequestIds};
+use service_kit::health::{CheckFailure, Health, HealthBuilder, Starting};
+use service_kit::metrics::{HttpMetrics, register_build_info};
+use service_kit::rate_limit::{RateLimiter, SteadyClock};
 use service_kit::server::{Ended, ListenError, Server};
-use service_kit::shutdown::Shutdown;
 
 pub use cache::{InvalidRedisUrl, Jitter, ReadCache};
 pub use config::{CacheConfig, Config, DEFAULTS, DatabaseConfig, EmbeddingConfig};
 pub use problems::{AMBIGUOUS_NAME, EMBEDDING_PENDING};
-pub use router::app;
+pub use router::{Guards, router};
 pub use state::{Options, State};
 
 /// Prefix of the names of all metrics.
@@ -71,6 +70,9 @@ pub enum StartError {
     /// A port cannot be taken.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Callers cannot be identified as configured.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
     /// No database is configured.
     #[error(
         "no database is configured: set `database.url` in the configuration, CONTEXT_API__DATABASE__URL or DATABASE_URL"
@@ -99,37 +101,39 @@ pub enum StartError {
 /// A service that holds its ports and its database, ready to serve.
 pub struct ContextApi {
     server: Server,
+    health: Health,
+    starting: Starting,
+    authenticator: Authenticator,
     config: Config,
     reader: Reader,
     embedder: Embedder,
     cache: ReadCache,
-    clock: Clock,
-    build: BuildInfo,
+    host: Host,
 }
 
 impl ContextApi {
-    /// Takes the ports, then the database, in the order in which a mistake is noticed soonest. `build` is what the
-    /// metric `build_info` tells.
+    /// Takes the ports, then the database, in the order in which a mistake is noticed soonest. The probes answer while
+    /// it waits for the database.
     ///
     /// # Errors
     /// [`StartError`], saying what to do.
-    pub async fn bind(
-        config: Config,
-        embedder: Embedder,
-        clock: Clock,
-        build: BuildInfo,
-    ) -> Result<Self, StartError> {
-        let server = Server::bind(config.server.clone(), &Authenticator::disabled()).await?;
+    pub async fn bind(config: Config, embedder: Embedder, host: Host) -> Result<Self, StartError> {
+        let authenticator = Authenticator::from_config(&config.auth, VerdictKeys::from_os()).await?;
+        let mut server = Server::bind(config.server.clone(), &authenticator).await?;
+        let (health, starting) = Health::starting(host.shutdown.clone());
+        server.serve_probes(&health.router());
         let reader = database::connect(&config.database, embedder.model()).await?;
-        let cache = ReadCache::new(&config.cache, &reader, clock.clone(), Jitter::from_os())?;
+        let cache = ReadCache::new(&config.cache, &reader, host.clock.clone(), Jitter::from_os())?;
         Ok(Self {
             server,
+            health,
+            starting,
+            authenticator,
             config,
             reader,
             embedder,
             cache,
-            clock,
-            build,
+            host,
         })
     }
 
@@ -146,53 +150,71 @@ impl ContextApi {
     }
 
     /// Serves until shutdown, then closes the database.
-    pub async fn serve(self, shutdown: Shutdown) -> Ended {
+    pub async fn serve(self) -> Ended {
         let Self {
             server,
+            health,
+            starting,
+            authenticator,
             config,
             reader,
             embedder,
             cache,
+            host,
+        } = self;
+        let Host {
             clock,
             build,
-        } = self;
+            traces,
+            shutdown,
+        } = host;
         let mut registry = service_kit::metrics::registry(METRICS_PREFIX);
-        let model = database::identity(embedder.model());
-        let state = State::new(
-            reader.clone(),
-            EmbeddingCache::new(embedder, config.embedding.cache()),
-            clock,
-            Options {
-                embedding_timeout: config.embedding.timeout,
-            },
-        )
-        .with_cache(cache.clone());
-        let drain_timeout = config.server.drain_timeout;
-        let probes = probes(&reader, model, &cache, shutdown.clone());
-        let api = app(
-            state,
-            &mut registry,
-            &build,
-            config.requests,
-            RequestIds::from_os(),
-        )
-        .merge(probes.clone());
+        register_build_info(&mut registry, &build);
+        traces.register(&mut registry);
+        authenticator.register_metrics(&mut registry);
+        let boundary = Boundary {
+            limits: config.requests,
+            request_ids: RequestIds::from_os(),
+            metrics: HttpMetrics::register(&mut registry),
+        };
+        let guards = Guards {
+            authenticator,
+            limiter: RateLimiter::new(config.rate_limit, SteadyClock::system(), &mut registry),
+        };
+        let checks = checks(&reader, database::identity(embedder.model()), &cache);
+        let embeddings = EmbeddingCache::new(embedder, config.embedding.cache());
+        let options = Options {
+            embedding_timeout: config.embedding.timeout,
+        };
+        let state = State::new(reader.clone(), embeddings, clock, options).with_cache(cache);
+        state.register_metrics(&mut registry);
+        let probes = health.router();
+        let api = router(state, &guards, boundary).merge(probes.clone());
         let metrics = service_kit::metrics::router(Arc::new(registry)).merge(probes);
-        let ended = server.serve(api, metrics, shutdown.clone()).await;
+        let (api_address, metrics_address) = (server.api_address(), server.metrics_address());
+        let serving = server.open(api, metrics);
+        // Not before: who is told that we have started may ask at once.
+        starting.started(checks);
+        tracing::info!(api = %api_address, metrics = %metrics_address, "Context API is ready");
+        let ended = serving.until(shutdown.clone()).await;
         // A connection that died silently may never be given back.
         tokio::select! {
-            _ = tokio::time::timeout(drain_timeout, reader.close()) => {}
+            result = tokio::time::timeout(config.server.drain_timeout, reader.close()) => {
+                if result.is_err() {
+                    tracing::error!("the connections to the database were not given back in time");
+                }
+            }
             () = shutdown.forced() => {}
         }
         ended
     }
 }
 
-/// The probes. A database that has moved to another model still answers everything but searches, and without Redis
-/// answers come from memory and the database.
-pub fn probes(reader: &Reader, model: ModelIdentity, cache: &ReadCache, shutdown: Shutdown) -> Router {
+/// What readiness depends on. A database that has moved to another model still answers everything but searches, and
+/// without Redis answers come from memory and the database.
+pub fn checks(reader: &Reader, model: ModelIdentity, cache: &ReadCache) -> HealthBuilder {
     let (reader, moved, cache) = (reader.clone(), reader.clone(), cache.clone());
-    let mut health = Health::builder()
+    let checks = Health::builder()
         .required("database", move || {
             let reader = reader.clone();
             async move {
@@ -215,11 +237,11 @@ pub fn probes(reader: &Reader, model: ModelIdentity, cache: &ReadCache, shutdown
                 }
             }
         });
-    if cache.has_redis() {
-        health = health.optional("redis", move || {
-            let cache = cache.clone();
-            async move { cache.check_redis().await }
-        });
+    if !cache.has_redis() {
+        return checks;
     }
-    health.build(shutdown).router()
+    checks.optional("redis", move || {
+        let cache = cache.clone();
+        async move { cache.check_redis().await }
+    })
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use audit_store::Reader;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use service_kit::metrics::encode_connections;
 
 /// Upper bounds, in seconds, of what a read waits for.
 const SECONDS: [f64; 12] = [
@@ -68,24 +68,6 @@ struct Connections {
 impl Collector for Connections {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let pool = self.reader.pool();
-        // A collector ends its help texts itself; the registry does it for the other metrics.
-        let gauges = [
-            (
-                "database_connections",
-                "Connections to the database that are open.",
-                i64::from(pool.size()),
-            ),
-            (
-                "database_connections_idle",
-                "Connections to the database that are open and not in use.",
-                i64::try_from(pool.num_idle()).unwrap_or(i64::MAX),
-            ),
-        ];
-        for (name, help, value) in gauges {
-            let gauge = ConstGauge::new(value);
-            let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
-            gauge.encode(metric)?;
-        }
-        Ok(())
+        encode_connections(&mut encoder, pool.size(), pool.num_idle())
     }
 }

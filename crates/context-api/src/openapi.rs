@@ -3,8 +3,10 @@
 //! Each endpoint describes itself, beside its handler: a new one is a line of `operations` here, and its new schemas are
 //! a line of `schemas`.
 
+mod kept;
+
 use serde_json::Value;
-use service_kit::openapi::{Contract, Operation};
+use service_kit::openapi::{Contract, Operation, guarded, limited};
 use service_kit::{Problem, ProblemKind};
 
 use crate::endpoint::{
@@ -25,8 +27,16 @@ a field out.
 
 Every error is a problem document (RFC 9457) that lists everything that is wrong.
 
-Not part of this contract: on the port of the API and on the port of metrics `GET /healthz` and `GET /readyz`, on the \
-port of metrics `GET /metrics`; on the port of the API this document as `GET /openapi.json` and `GET /docs`.";
+Answers to GET may be some seconds old, and older while the database is away; `Age` and `Cache-Status` tell.
+
+Not part of this contract: on the port of the API and on the port of metrics `GET /healthz`, `GET /startupz` and \
+`GET /readyz`, on the port of metrics `GET /metrics`; on the port of the API this document as `GET /openapi.json` and \
+`GET /docs`.";
+
+/// What a token must allow.
+const TOKEN: &str = "A Kubernetes service-account token. The service account must be allowed a verb on the resource \
+`incidents` of the API group `kubernaut.ai`: `get` for one incident and for the context of one remediation, `list` for \
+everything else. A service whose `auth.mode` is `disabled` asks for no token.";
 
 fn operations() -> Vec<Operation> {
     vec![
@@ -67,19 +77,23 @@ pub fn contract() -> Contract {
         title: "Kubernaut Context API",
         version: VERSION,
         description: DESCRIPTION.to_owned(),
-        token: None,
+        token: Some(TOKEN),
         schemas: schemas(),
         operations: operations(),
+        kept: Some(kept::kept()),
     }
 }
 
-/// What every operation may be answered with that asks the database.
+/// What every operation may be answered with: all of them are guarded, limited, and ask the database.
 pub(crate) fn problems() -> Vec<Problem> {
-    vec![
+    let mut problems = vec![
         problems::database_away(),
         Problem::internal("an example"),
         Problem::new(ProblemKind::GATEWAY_TIMEOUT),
-    ]
+    ];
+    problems.extend(guarded());
+    problems.extend(limited());
+    problems
 }
 
 #[cfg(test)]
@@ -97,5 +111,17 @@ mod tests {
             .collect();
         let documented = operations().iter().map(|operation| operation.path).collect();
         assert_eq!(served, documented);
+    }
+    #[test]
+    fn every_operation_tells_of_every_refusal_of_the_guards() {
+        let document = contract().document();
+        for operation in operations() {
+            let described = &document["paths"][operation.path][operation.method];
+            assert_eq!(described["security"], serde_json::json!([{"bearer": []}]));
+            for status in ["401", "403", "429", "503"] {
+                let answer = &described["responses"][status];
+                assert!(answer.is_object(), "{}: {status}", operation.path);
+            }
+        }
     }
 }

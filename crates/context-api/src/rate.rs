@@ -21,6 +21,7 @@ pub(crate) fn parameter(example: &'static str) -> Parameter {
     Parameter {
         name: "minSamples",
         place: Place::Query,
+        required: false,
         description: "Least number of terminal incidents, those in phase Completed or Failed, that a rate is told for. \
                       What has fewer is listed and counted, but not judged."
             .to_owned(),

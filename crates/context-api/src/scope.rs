@@ -72,6 +72,7 @@ pub(crate) fn limit_parameter() -> Parameter {
     Parameter {
         name: "limit",
         place: Place::Query,
+        required: false,
         description: "Most groups to list.".to_owned(),
         schema,
         examples: vec![(RECENT, json!(10))],

@@ -1,10 +1,15 @@
 //! What every handler can reach.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use audit_store::Reader;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use embedding::EmbeddingCache;
+use prometheus_client::registry::Registry;
 use service_kit::Clock;
+use service_kit::boundary::Deadline;
 
 use crate::cache::ReadCache;
 use crate::metrics::Metrics;
@@ -55,5 +60,25 @@ impl State {
     #[must_use]
     pub fn with_cache(self, cache: ReadCache) -> Self {
         Self { cache, ..self }
+    }
+    /// Puts the metrics of everything in it into a registry.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.metrics.register(registry, &self.reader);
+        self.cache.register(registry);
+    }
+}
+
+/// The state as one request may use it: what it asks of the database ends with its deadline.
+pub(crate) struct Asked(pub(crate) State);
+
+impl FromRequestParts<State> for Asked {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Infallible> {
+        let mut state = state.clone();
+        if let Some(Deadline(at)) = parts.extensions.get() {
+            state.reader = state.reader.until(*at);
+        }
+        Ok(Self(state))
     }
 }

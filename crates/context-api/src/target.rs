@@ -108,11 +108,12 @@ pub(crate) fn parameters(example: &'static str) -> Vec<Parameter> {
         ),
         parameter(
             "targetType",
-            "Required. Kind of the target; the case of a kind of Kubernetes does not matter.",
+            "Kind of the target; the case of a kind of Kubernetes does not matter.",
             text_schema(LABEL_CHARS),
             example,
             json!("Deployment"),
-        ),
+        )
+        .required(),
     ]
 }
 
@@ -127,6 +128,7 @@ pub(crate) fn parameter(
     Parameter {
         name,
         place: Place::Query,
+        required: false,
         description: description.to_owned(),
         schema,
         examples: vec![(example, value)],

@@ -20,6 +20,7 @@ pub(crate) fn parameter(example: &'static str) -> Parameter {
     Parameter {
         name: "timeRange",
         place: Place::Query,
+        required: false,
         description: format!(
             "How long the window is that ends at `until`, or now: a duration from `1s` to `{MAX_DAYS}d`. Not beside \
              `since`, which is where the window begins otherwise and at most `{MAX_DAYS}d` before its end."

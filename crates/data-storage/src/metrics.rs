@@ -13,11 +13,12 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use redaction::Findings;
 use service_kit::Violation;
+use service_kit::metrics::encode_connections;
 
 /// Upper bounds, in seconds, of what a write waits for.
 const SECONDS: [f64; 12] = [
@@ -134,24 +135,9 @@ pub(crate) fn register_collectors(registry: &mut Registry, store: &WriteStore, v
 impl Collector for Elsewhere {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let pool = self.store.pool();
-        // A collector ends its help texts itself; the registry does it for the other metrics.
-        let gauges = [
-            (
-                "database_connections",
-                "Connections to the database that are open.",
-                i64::from(pool.size()),
-            ),
-            (
-                "database_connections_idle",
-                "Connections to the database that are open and not in use.",
-                i64::try_from(pool.num_idle()).unwrap_or(i64::MAX),
-            ),
-        ];
-        for (name, help, value) in gauges {
-            let gauge = ConstGauge::new(value);
-            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
-        }
+        encode_connections(&mut encoder, pool.size(), pool.num_idle())?;
         let stats = self.vectors.stats();
+        // A collector ends its help texts itself; the registry does it for the other metrics.
         let counters = [
             ("embedding_cache_hits", "Vectors found in memory.", stats.hits),
             (

@@ -68,6 +68,7 @@ pub fn contract() -> Contract {
             .map(|kind| one(*kind))
             .chain([batch()])
             .collect(),
+        kept: None,
     }
 }
 
@@ -183,6 +184,7 @@ fn batch() -> Operation {
             Parameter {
                 name: "atomic",
                 place: Place::Query,
+                required: false,
                 description: "Whether all records are stored or none. Without it each is stored by itself.".to_owned(),
                 schema: json!({"type": "boolean", "default": false}),
                 examples: vec![("atomic", json!(true)), ("each", json!(false))],
@@ -263,6 +265,7 @@ fn idempotency_key(examples: &[&'static str], key: &str) -> Parameter {
     Parameter {
         name: "Idempotency-Key",
         place: Place::Header,
+        required: false,
         description: "A name for this request, so that it can be sent again without a doubt: 1 to 255 visible ASCII \
                       characters, bare or quoted as a structured-field string. With the same request it gets the first \
                       answer's ids; with another request it is refused with 422. It is kept for `idempotency.keep`, 24 \

@@ -124,10 +124,10 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             traces: telemetry.metrics(),
             shutdown: shutdown.clone(),
         };
-        let storage = DataStorage::bind(write, embedder.clone(), host)
+        let storage = DataStorage::bind(write, embedder.clone(), host.clone())
             .await
             .map_err(storage_refused)?;
-        let context = ContextApi::bind(read, embedder, clock.clone(), crate::build::info())
+        let context = ContextApi::bind(read, embedder, host)
             .await
             .map_err(context_refused)?;
         serve(
@@ -252,10 +252,11 @@ async fn serve(
         context_api_metrics: context.metrics_address(),
     };
     let storage = tokio::spawn(storage.serve());
-    let context = tokio::spawn(context.serve(shutdown.clone()));
+    let context = tokio::spawn(context.serve());
     greeting::services(&addresses, &database.describe());
     let work = async {
         started(addresses.data_storage).await?;
+        started(addresses.context_api).await?;
         if options.demo {
             let end = clock.now();
             let wanted = demo_loader::Wanted {

@@ -12,6 +12,7 @@ use axum::{Extension, Router, middleware};
 use serde::Deserialize;
 
 pub use self::correlation::Correlation;
+pub use self::deadline::Deadline;
 pub use self::request_id::{REQUEST_ID_HEADER, RequestId, RequestIds};
 use crate::{
     extract::{
@@ -71,7 +72,8 @@ pub struct Boundary {
 /// 1. *observe*: takes or makes the request id, opens the span, counts, logs one line, and completes problem documents
 ///    with the id. Outermost, so that whatever happens inside is seen, under the id;
 /// 2. *panic*: turns a panic into a 500. Inside of (1), so that it is logged and counted like any other answer;
-/// 3. *deadline*: 504 when the inside takes too long. Inside of (2), since dropping a future may panic too;
+/// 3. *deadline*: 504 when the inside takes too long, which it knows as its [`Deadline`]. Inside of (2), since dropping
+///    a future may panic too;
 /// 4. *body limits* and the request's share of the room for all bodies: only noted for the extractors, which enforce
 ///    them; the share is given back when the handler has answered.
 pub fn stack(router: Router, boundary: Boundary) -> Router {

@@ -3,6 +3,7 @@
 //! Names carry the service's prefix and a base unit: `datastorage_http_request_duration_seconds`. Labels are bounded:
 //! routes are templates, methods are the known ones, problems are static codes.
 
+mod connections;
 mod exposition;
 mod http;
 
@@ -11,6 +12,7 @@ use prometheus_client::{encoding::EncodeLabelSet, metrics::family::Family, metri
 
 pub(crate) use self::http::{Finished, Route, method_label};
 pub use self::{
+    connections::encode_connections,
     exposition::{EXPOSITION_MEDIA_TYPE, render, router},
     http::HttpMetrics,
 };

@@ -8,6 +8,7 @@
 //! Examples belong together by name: the example `created` of an answer is what the request gets whose body and
 //! parameters have examples called `created`. Tests send them.
 
+mod kept;
 mod problems;
 pub mod schema;
 
@@ -18,6 +19,7 @@ use axum::routing::get;
 use serde_json::{Map, Value, json};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+pub use kept::{Kept, RequestHeader, ResponseHeader};
 pub use problems::{guarded, limited, standard};
 
 use crate::problem::Problem;
@@ -46,6 +48,8 @@ pub struct Contract {
     pub schemas: Vec<(&'static str, Value)>,
     /// Everything that can be asked for.
     pub operations: Vec<Operation>,
+    /// What every GET has in common, where their answers are kept for a while.
+    pub kept: Option<Kept>,
 }
 
 /// One method of one path.
@@ -78,6 +82,8 @@ pub struct Parameter {
     pub name: &'static str,
     /// Where it stands.
     pub place: Place,
+    /// Whether a request without it is refused; in the path it always is.
+    pub required: bool,
     /// What it means.
     pub description: String,
     /// What it may be.
@@ -89,7 +95,7 @@ pub struct Parameter {
 /// Where a parameter stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In the path; always required.
+    /// In the path.
     Path,
     /// In the query string.
     Query,
@@ -126,7 +132,11 @@ impl Contract {
         let mut paths = Map::new();
         for operation in &self.operations {
             let item = paths.entry(operation.path).or_insert_with(|| json!({}));
-            item[operation.method] = operation.document(self.token.is_some());
+            let mut document = operation.document(self.token.is_some());
+            if let Some(kept) = self.kept.as_ref().filter(|_| operation.method == "get") {
+                kept.add_to(&mut document);
+            }
+            item[operation.method] = document;
         }
         let schemas: Map<String, Value> = self
             .schemas
@@ -135,6 +145,8 @@ impl Contract {
             .chain(problems::schemas())
             .map(|(name, schema)| (name.to_owned(), schema))
             .collect();
+        let mut headers = problems::headers();
+        headers.extend(self.kept.iter().flat_map(Kept::headers));
         let mut document = json!({
             "openapi": "3.1.0",
             "info": {
@@ -145,7 +157,7 @@ impl Contract {
             },
             "servers": [{"url": "/", "description": "The service that gave this document."}],
             "paths": paths,
-            "components": {"schemas": schemas, "headers": problems::headers()},
+            "components": {"schemas": schemas, "headers": headers},
         });
         if let Some(allowed) = self.token {
             document["components"]["securitySchemes"] = json!({
@@ -215,6 +227,15 @@ impl Operation {
 }
 
 impl Parameter {
+    /// The same one, without which a request is refused.
+    #[must_use]
+    pub fn required(self) -> Self {
+        Self {
+            required: true,
+            ..self
+        }
+    }
+
     fn document(&self) -> Value {
         let place = match self.place {
             Place::Path => "path",
@@ -224,7 +245,7 @@ impl Parameter {
         let mut document = json!({
             "name": self.name,
             "in": place,
-            "required": self.place == Place::Path,
+            "required": self.required || self.place == Place::Path,
             "description": self.description,
             "schema": self.schema,
         });

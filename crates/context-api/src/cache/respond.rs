@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use service_kit::Problem;
+use tracing::Instrument as _;
 
 use super::entry::Answer;
 use super::{How, ReadCache, Served};
@@ -74,7 +75,8 @@ pub(crate) async fn cached<T: Serialize>(
 ) -> Result<Response, Problem> {
     let cache = &state.cache;
     let key = cache.key(&question.uri);
-    match cache.get(key, question.refresh, load).await {
+    let asked = cache.get(key, question.refresh, load);
+    match asked.instrument(tracing::info_span!("cache")).await {
         Ok(served) => respond(cache, &question, &served),
         Err(problem) => {
             let why = if question.refresh { "request" } else { "miss" };

@@ -1,7 +1,6 @@
 //! `GET /api/v1/aggregations/actions`: which kinds of action fail most, and how.
 
 use audit_store::reader::{ActionCounts, Frequent, Groups, Outcomes};
-use axum::extract::State as Extract;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -14,7 +13,7 @@ use crate::cache::{Question, cached};
 use crate::problems;
 use crate::rate::{self, RateBody};
 use crate::scope::{self, Examples, Scope};
-use crate::state::State;
+use crate::state::Asked;
 use crate::window::WindowBody;
 
 /// This endpoint in the contract.
@@ -113,7 +112,7 @@ pub(crate) fn schemas() -> [(&'static str, Value); 4] {
 ///
 /// Takes `timeRange`, `since`, `until`, `minSamples` and `limit` like the success rates.
 pub(crate) async fn get(
-    Extract(state): Extract<State>,
+    Asked(state): Asked,
     mut query: QueryParameters,
     question: Question,
 ) -> Result<Response, Problem> {

@@ -2,7 +2,6 @@
 //! namespace does.
 
 use audit_store::reader::{Groups, NamespaceCounts, Outcomes, Weights};
-use axum::extract::State as Extract;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -16,7 +15,7 @@ use crate::confidence::ratio;
 use crate::problems;
 use crate::rate::{self, RateBody, Trend, TrendBody};
 use crate::scope::{self, Examples, Scope};
-use crate::state::State;
+use crate::state::Asked;
 use crate::window::WindowBody;
 
 /// Points that a health score is made of; 100 together.
@@ -115,7 +114,7 @@ pub(crate) fn schemas() -> [(&'static str, Value); 3] {
 ///
 /// Takes `timeRange`, `since`, `until`, `minSamples` and `limit` like the success rates.
 pub(crate) async fn get(
-    Extract(state): Extract<State>,
+    Asked(state): Asked,
     mut query: QueryParameters,
     question: Question,
 ) -> Result<Response, Problem> {

@@ -2,7 +2,6 @@
 
 use audit_store::reader::{Outcomes, SeverityCounts};
 use audit_store::record::Severity;
-use axum::extract::State as Extract;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -15,7 +14,7 @@ use crate::cache::{Question, cached};
 use crate::problems;
 use crate::rate::{self, RateBody};
 use crate::scope::{self, Examples, Scope};
-use crate::state::State;
+use crate::state::Asked;
 use crate::window::WindowBody;
 
 /// This endpoint in the contract.
@@ -71,7 +70,7 @@ pub(crate) fn schemas() -> [(&'static str, Value); 2] {
 ///
 /// Takes `timeRange`, `since`, `until` and `minSamples` like the success rates.
 pub(crate) async fn get(
-    Extract(state): Extract<State>,
+    Asked(state): Asked,
     mut query: QueryParameters,
     question: Question,
 ) -> Result<Response, Problem> {

@@ -1,7 +1,6 @@
 //! `GET /api/v1/aggregations/trend`: incidents over time.
 
 use audit_store::reader::{BucketUnit, Outcomes, TrendBucket};
-use axum::extract::State as Extract;
 use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -16,7 +15,7 @@ use crate::cache::{Question, cached};
 use crate::problems;
 use crate::rate::{self, RateBody};
 use crate::scope::{self, Examples, FILTERED, RECENT, Scope};
-use crate::state::State;
+use crate::state::Asked;
 use crate::window::WindowBody;
 
 /// The longest window in buckets. It touches up to two more, since it may begin and end within one.
@@ -40,6 +39,7 @@ pub(crate) fn operation() -> Operation {
         Parameter {
             name: "bucket",
             place: Place::Query,
+            required: false,
             description: format!(
                 "How long a bucket is. A week begins on Monday; a day on which the clocks change has 23 or 25 hours. \
                  The window must not have more than {MAX_BUCKETS} buckets."
@@ -50,6 +50,7 @@ pub(crate) fn operation() -> Operation {
         Parameter {
             name: "timezone",
             place: Place::Query,
+            required: false,
             description: "Time zone of the calendar that the buckets follow: `UTC`, or its IANA name with its area."
                 .to_owned(),
             schema: json!({
@@ -130,7 +131,7 @@ pub(crate) fn schemas() -> [(&'static str, Value); 2] {
 /// or week, which begins on Monday; `timezone` is the IANA name of the calendar's time zone, `UTC` if it is absent. A
 /// day on which the clocks change has 23 or 25 hours.
 pub(crate) async fn get(
-    Extract(state): Extract<State>,
+    Asked(state): Asked,
     query: QueryParameters,
     question: Question,
 ) -> Result<Response, Problem> {

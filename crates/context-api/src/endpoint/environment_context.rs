@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use audit_store::reader::{CommonFailure, RecentRemediation, TargetContext, TargetFilter};
 use audit_store::record::{Environment, Phase, Priority};
-use axum::extract::State as Extract;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -18,7 +17,7 @@ use service_kit::{Problem, Violation};
 
 use crate::cache::{Question, cached};
 use crate::confidence::rate;
-use crate::state::State;
+use crate::state::Asked;
 use crate::target::{self, NAME_CHARS, TimeRange, parameter, seconds_schema, text_schema};
 use crate::{filter, openapi, problems};
 
@@ -28,11 +27,12 @@ pub(crate) fn operation() -> Operation {
     parameters.extend([
         parameter(
             "targetName",
-            "Required. Name of the target.",
+            "Name of the target.",
             text_schema(NAME_CHARS),
             "target",
             json!("checkout"),
-        ),
+        )
+        .required(),
         parameter(
             "environment",
             "Only incidents of this environment.",
@@ -247,7 +247,7 @@ fn example() -> Value {
 /// `namespace` (or `clusterScoped=true`), `targetType` and `targetName` are required; `environment` and `cluster`
 /// narrow; `timeRange` is 7d (default), 30d or 90d and ends now.
 pub(crate) async fn get(
-    Extract(state): Extract<State>,
+    Asked(state): Asked,
     query: QueryParameters,
     question: Question,
 ) -> Result<Response, Problem> {

@@ -1,7 +1,6 @@
 //! `GET /api/v1/incidents/{id}`: one incident with everything recorded about it.
 
 use audit_store::reader::{Analysis, Event, ExecutionState, IncidentDetail, WorkflowState};
-use axum::extract::State as Extract;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +13,7 @@ use service_kit::{Problem, Violation};
 
 use crate::cache::{Question, cached};
 use crate::incident::{self, IncidentBody};
-use crate::state::State;
+use crate::state::Asked;
 use crate::{openapi, problems};
 
 /// This endpoint in the contract.
@@ -43,6 +42,7 @@ pub(crate) fn operation() -> Operation {
         parameters: vec![Parameter {
             name: "id",
             place: Place::Path,
+            required: true,
             description: "Id of the incident, as Data Storage answered it.".to_owned(),
             schema: id,
             examples: vec![("found", json!(1)), ("not-found", json!(999_999_999))],
@@ -67,7 +67,7 @@ pub(crate) fn operation() -> Operation {
 
 /// Answers 200 with the incident, 404 for an unknown id, 400 for what is no id and for any query parameter.
 pub(crate) async fn get(
-    Extract(state): Extract<State>,
+    Asked(state): Asked,
     path: PathParameters,
     query: QueryParameters,
     question: Question,

@@ -2,7 +2,6 @@
 
 use audit_store::reader::{History, Hit, IncidentFilter, Pattern, PatternFilter, Search};
 use audit_store::record::Phase;
-use axum::extract::State as Extract;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -19,7 +18,7 @@ use super::match_incidents::score;
 use crate::cache::{Question, cached};
 use crate::confidence::rate;
 use crate::database::identity;
-use crate::state::State;
+use crate::state::{Asked, State};
 use crate::target::{self, NAME_CHARS, TimeRange, parameter, seconds_schema, text_schema};
 use crate::{openapi, problems};
 
@@ -255,7 +254,7 @@ fn example() -> Value {
 /// `timeRange` is 7d, 30d (default) or 90d and ends now; `limit`, from 1 to 100 and 10 by default, is that of the
 /// patterns and of the similar incidents, which `includeEmbeddings=true` asks for.
 pub(crate) async fn get(
-    Extract(state): Extract<State>,
+    Asked(state): Asked,
     query: QueryParameters,
     question: Question,
 ) -> Result<Response, Problem> {

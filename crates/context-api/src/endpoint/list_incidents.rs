@@ -5,7 +5,6 @@
 //! incident twice or not at all when others are recorded between two pages, and costs what it skips.
 
 use audit_store::reader::{IncidentFilter, IncidentPage, Order, PageRequest, Position, Start};
-use axum::extract::State as Extract;
 use axum::response::Response;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use serde::Serialize;
@@ -18,7 +17,7 @@ use service_kit::{Problem, Violation};
 use crate::cache::{Question, cached};
 use crate::cursor::{self, Cursor};
 use crate::incident::{self, IncidentBody};
-use crate::state::State;
+use crate::state::Asked;
 use crate::{filter, openapi, problems};
 
 const DEFAULT_LIMIT: i64 = 10;
@@ -33,6 +32,7 @@ pub(crate) fn operation() -> Operation {
         Parameter {
             name,
             place: Place::Query,
+            required: false,
             description: description.to_owned(),
             schema,
             examples: vec![("filtered", example)],
@@ -71,6 +71,7 @@ pub(crate) fn operation() -> Operation {
         Parameter {
             name: "cursor",
             place: Place::Query,
+            required: false,
             description: "The `nextCursor` of the page before, with the same filters and order. Walking by cursor gives \
                           an incident that was there in the beginning and passes the filters throughout exactly once, \
                           whatever is recorded meanwhile; a duration in `since` or `until` counts back from the first \
@@ -168,7 +169,7 @@ fn example_cursor() -> String {
 
 /// Answers 200 with a page, 400 naming every parameter that cannot be used.
 pub(crate) async fn get(
-    Extract(state): Extract<State>,
+    Asked(state): Asked,
     query: QueryParameters,
     question: Question,
 ) -> Result<Response, Problem> {

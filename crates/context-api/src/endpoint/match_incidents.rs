@@ -3,7 +3,6 @@
 use audit_store::reader::{Hit, IncidentFilter, Search};
 use audit_store::record::RecordKind;
 use axum::Json;
-use axum::extract::State as Extract;
 use chrono::{DateTime, Utc};
 use embedding::canonical_query;
 use serde::Serialize;
@@ -15,12 +14,13 @@ use service_kit::openapi::schema::{
 use service_kit::openapi::{Answer as Answers, Content, Operation, standard};
 use service_kit::{Problem, ProblemKind, Violation};
 use tokio::time::{Instant, timeout};
+use tracing::Instrument as _;
 
 use crate::body::BodyFields;
 use crate::database::identity;
 use crate::evidence::{self, EvidenceBody};
 use crate::incident::{self, IncidentBody};
-use crate::state::State;
+use crate::state::{Asked, State};
 use crate::{filter, openapi, problems};
 
 const MAX_DESCRIPTION_BYTES: usize = 10 * 1_024;
@@ -216,7 +216,7 @@ fn example(score: f64) -> Value {
 /// Answers 200 with the matches, best first; 400 naming every rule that the body breaks; 404 for an unknown
 /// `incidentId`, 409 for one without a vector; 503 if the description's vector is not ready in time.
 pub(crate) async fn post(
-    Extract(state): Extract<State>,
+    Asked(state): Asked,
     query: QueryParameters,
     JsonObject(body): JsonObject,
 ) -> Result<Json<Answer>, Problem> {
@@ -236,7 +236,10 @@ async fn vector_of_text(state: &State, text: &str) -> Result<Vec<f32>, Problem> 
     let began = Instant::now();
     let waited = timeout(
         state.options.embedding_timeout,
-        state.embeddings.get_or_embed(text),
+        state
+            .embeddings
+            .get_or_embed(text)
+            .instrument(tracing::info_span!("embed", texts = 1)),
     )
     .await;
     state.metrics.observe_query_embedding(began.elapsed());

@@ -4,7 +4,6 @@ use audit_store::reader::{
     Correlation, Failure, Pattern, Recovery, RecoveryContext, RelatedAlert, RemediationKey, Strategy,
     StrategyKind,
 };
-use axum::extract::State as Extract;
 use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -19,7 +18,7 @@ use service_kit::{Problem, Violation};
 use crate::cache::{Question, cached};
 use crate::confidence::{Interval, rate, wilson};
 use crate::incident::{self, IncidentBody};
-use crate::state::State;
+use crate::state::Asked;
 use crate::target::{parameter, seconds_schema, text_schema};
 use crate::{openapi, problems};
 
@@ -68,6 +67,7 @@ pub(crate) fn operation() -> Operation {
             Parameter {
                 name: "name",
                 place: Place::Path,
+                required: true,
                 description: "Name of the remediation request.".to_owned(),
                 schema: text_schema(NAME_CHARS),
                 examples: vec![
@@ -389,7 +389,7 @@ fn example() -> Value {
 /// `createdAt`; 404 where there is none; 409 where several namespaces have the name and `namespace` is not given; 400
 /// for any other query parameter.
 pub(crate) async fn get(
-    Extract(state): Extract<State>,
+    Asked(state): Asked,
     path: PathParameters,
     query: QueryParameters,
     question: Question,

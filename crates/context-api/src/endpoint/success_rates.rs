@@ -2,7 +2,6 @@
 
 use audit_store::reader::{Durations, Outcomes, RateGroup, RateKey, SuccessRates};
 use audit_store::record::Environment;
-use axum::extract::State as Extract;
 use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -18,7 +17,7 @@ use crate::cache::{Question, cached};
 use crate::problems;
 use crate::rate::{self, RateBody, TrendBody};
 use crate::scope::{self, Examples, RECENT, Scope};
-use crate::state::State;
+use crate::state::Asked;
 use crate::window::WindowBody;
 
 const KEYS: [(&str, RateKey); 4] = [
@@ -38,6 +37,7 @@ pub(crate) fn operation() -> Operation {
         Parameter {
             name: "groupBy",
             place: Place::Query,
+            required: false,
             description:
                 "What the incidents of a group have in common: one key or several, with commas between them, \
                           none twice."
@@ -178,7 +178,7 @@ fn figures() -> impl Iterator<Item = Field> {
 /// the number of groups. A group with fewer samples is listed, so that nothing looks as if it had never happened, but
 /// not judged. A filter by `phase` or `status` selects by outcome, and with it the rate says nothing.
 pub(crate) async fn get(
-    Extract(state): Extract<State>,
+    Asked(state): Asked,
     query: QueryParameters,
     question: Question,
 ) -> Result<Response, Problem> {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use context_api::{Config, ContextApi};
 use service_kit::{
-    Clock,
+    Clock, Host,
     shutdown::Shutdown,
-    telemetry::{self, Process, TracesConfig},
+    telemetry::{self, Process},
 };
 
 use crate::{database_url, model};
@@ -33,14 +33,26 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
             ],
         },
         &config.log,
-        &TracesConfig::off(),
+        &config.traces,
     )?;
     database_url::fill(&mut config.database.url);
     let shutdown = Shutdown::on_signals()?;
     let embedder = model::embedder(config.embedding.provider, &config.embedding.http).await?;
-    let service = ContextApi::bind(config, embedder, Clock::system(), crate::build::info()).await?;
-    tracing::info!(api = %service.api_address(), metrics = %service.metrics_address(), "Context API is ready");
-    let ended = service.serve(shutdown).await;
+    let host = Host {
+        clock: Clock::system(),
+        build: crate::build::info(),
+        traces: telemetry.metrics(),
+        shutdown: shutdown.clone(),
+    };
+    let service = tokio::select! {
+        biased;
+        () = shutdown.begun() => {
+            tracing::info!("Context API was stopped before it had started");
+            return Ok(());
+        }
+        service = ContextApi::bind(config, embedder, host) => service?,
+    };
+    let ended = service.serve().await;
     tracing::info!(?ended, "Context API has stopped");
     telemetry.shutdown().await;
     Ok(())

@@ -1,4 +1,4 @@
-//! No answer takes longer than the deadline.
+//! No answer takes longer than the deadline, and handlers know when that is.
 
 use std::time::Duration;
 
@@ -7,12 +7,19 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::problem::{Problem, ProblemKind};
 
-pub(super) async fn enforce(State(deadline): State<Duration>, request: Request, next: Next) -> Response {
-    match timeout(deadline, next.run(request)).await {
+/// When a request is given up; [`stack`](super::stack) puts one into each request's extensions, so that a handler can
+/// bound what it asks of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline(pub Instant);
+
+pub(super) async fn enforce(State(deadline): State<Duration>, mut request: Request, next: Next) -> Response {
+    let at = Instant::now() + deadline;
+    request.extensions_mut().insert(Deadline(at));
+    match timeout_at(at, next.run(request)).await {
         Ok(response) => response,
         Err(_elapsed) => Problem::new(ProblemKind::GATEWAY_TIMEOUT)
             .with_detail(format!(

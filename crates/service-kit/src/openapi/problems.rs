@@ -106,8 +106,8 @@ pub(super) fn schemas() -> [(&'static str, Value); 2] {
 }
 
 /// The headers of answers.
-pub(super) fn headers() -> Value {
-    json!({
+pub(super) fn headers() -> Map<String, Value> {
+    let headers = json!({
         "X-Request-Id": {
             "description": "Id under which the request is logged: the request's own, if it had a well-formed one.",
             "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9._-]+$"},
@@ -128,7 +128,8 @@ pub(super) fn headers() -> Value {
             "description": "What is left of each policy: `r` requests in the next `t` seconds.",
             "schema": {"type": "string"},
         },
-    })
+    });
+    headers.as_object().cloned().unwrap_or_default()
 }
 
 pub(super) fn header_references(names: &[&str]) -> Map<String, Value> {

@@ -1,5 +1,7 @@
 //! Both services under test.
 
+use std::num::NonZeroU32;
+
 use audit_store::compatibility::ModelIdentity;
 use axum::Router;
 use data_storage::{Config, Ingest, Metrics, Writers, router, vectors};
@@ -9,8 +11,8 @@ use serde_json::Value;
 use service_kit::Clock;
 use service_kit::auth::Authenticator;
 use service_kit::boundary::{Boundary, RequestIds, RequestsConfig};
-use service_kit::metrics::{BuildInfo, HttpMetrics, registry};
-use service_kit::rate_limit::{RateLimiter, SteadyClock};
+use service_kit::metrics::{HttpMetrics, Registry, registry};
+use service_kit::rate_limit::{RateLimitConfig, RateLimiter, SteadyClock};
 use testkit::Database;
 use testkit::request::{self, Answer};
 
@@ -22,6 +24,27 @@ pub(crate) async fn minilm() -> Embedder {
             .expect("a sound model")
     });
     Embedder::start(model.await.expect("the model"), EmbedderOptions::default()).expect("a thread")
+}
+
+/// Context API, open to everybody and however much a test asks: guards are tested elsewhere.
+pub(crate) fn open(state: context_api::State, metrics: &mut Registry, seed: u64) -> Router {
+    state.register_metrics(metrics);
+    let boundary = Boundary {
+        limits: RequestsConfig::default(),
+        request_ids: RequestIds::seeded(seed),
+        metrics: HttpMetrics::register(metrics),
+    };
+    let unlimited = RateLimitConfig {
+        per_second: NonZeroU32::MAX,
+        burst: NonZeroU32::MAX,
+        caller_per_second: NonZeroU32::MAX,
+        caller_burst: NonZeroU32::MAX,
+    };
+    let guards = context_api::Guards {
+        authenticator: Authenticator::disabled(),
+        limiter: RateLimiter::new(unlimited, SteadyClock::system(), metrics),
+    };
+    context_api::router(state, &guards, boundary)
 }
 
 /// Data Storage and Context API on one schema.
@@ -72,8 +95,8 @@ impl Both {
             own.clone(),
         );
         // However much a test stores: limits are tested elsewhere.
-        config.rate_limit.per_second = std::num::NonZeroU32::MAX;
-        config.rate_limit.burst = std::num::NonZeroU32::MAX;
+        config.rate_limit.per_second = NonZeroU32::MAX;
+        config.rate_limit.burst = NonZeroU32::MAX;
         let guards = data_storage::Guards {
             authenticator: Authenticator::disabled(),
             limiter: RateLimiter::new(config.rate_limit, SteadyClock::system(), &mut metrics),
@@ -91,17 +114,7 @@ impl Both {
             embedding_timeout: std::time::Duration::from_secs(30),
         };
         let state = context_api::State::new(reader.clone(), cache, clock.clone(), options);
-        let build = BuildInfo {
-            version: "0".to_owned(),
-            revision: "test".to_owned(),
-        };
-        let context_api = context_api::app(
-            state,
-            &mut registry("contextapi"),
-            &build,
-            RequestsConfig::default(),
-            RequestIds::seeded(2),
-        );
+        let context_api = open(state, &mut registry("contextapi"), 2);
         Self {
             data_storage,
             context_api,

@@ -32,7 +32,8 @@ async fn client(redis: &Redis) -> redis::aio::MultiplexedConnection {
 /// What the probe says at this moment, with 200.
 async fn readiness(both: &Both, replica: &Replica) -> String {
     let model = both.database.model().clone();
-    let probes = context_api::probes(&both.reader, model, &replica.cache, Shutdown::new());
+    let checks = context_api::checks(&both.reader, model, &replica.cache);
+    let probes = checks.build(Shutdown::new()).router();
     let answer = request::get(&probes, "/readyz").await;
     assert_eq!(answer.status, 200);
     answer.body["status"].as_str().expect("a status").to_owned()

@@ -8,13 +8,12 @@ use axum::body::Body;
 use axum::http::{HeaderName, Request};
 use context_api::{CacheConfig, Jitter, ReadCache};
 use embedding::{CacheOptions, EmbeddingCache};
-use service_kit::boundary::{RequestIds, RequestsConfig};
 use service_kit::config::Secret;
-use service_kit::metrics::{BuildInfo, Registry, registry, render};
+use service_kit::metrics::{Registry, registry, render};
 use testkit::Database;
 use testkit::request::{self, Answer};
 
-use crate::both::Both;
+use crate::both::{Both, open};
 
 /// How long the replicas of tests keep an answer; jitter takes up to a tenth.
 pub(crate) const TTL: Duration = Duration::from_secs(10);
@@ -47,13 +46,8 @@ impl Replica {
         let options = context_api::Options::default();
         let state = context_api::State::new(reader, embeddings, both.clock.clone(), options)
             .with_cache(cache.clone());
-        let build = BuildInfo {
-            version: "0".to_owned(),
-            revision: "test".to_owned(),
-        };
         let mut registry = registry("contextapi");
-        let limits = RequestsConfig::default();
-        let router = context_api::app(state, &mut registry, &build, limits, RequestIds::seeded(2));
+        let router = open(state, &mut registry, 2);
         Self {
             router,
             cache,

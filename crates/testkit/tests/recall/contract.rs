@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::http::{Request, header};
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
+use testkit::request::Answer;
 use testkit::{records, request};
 
 use crate::both::Both;
@@ -72,6 +73,11 @@ fn examples(holder: &Value) -> BTreeMap<&str, &Value> {
         .collect()
 }
 
+/// The bodies of a request or an answer by media type; there are none of a 304.
+fn contents(holder: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    holder["content"].as_object().into_iter().flatten()
+}
+
 /// The document with no object of an answer open to fields that it does not list.
 fn closed(value: &Value) -> Value {
     match value {
@@ -116,7 +122,7 @@ fn every_part_of_a_document_has_its_name_and_its_words() {
             }
             for (status, answer) in object(&operation["responses"]) {
                 assert_ne!(text(&answer["description"]), "", "{what}: {status}");
-                for (media_type, content) in object(&answer["content"]) {
+                for (media_type, content) in contents(answer) {
                     assert!(
                         !examples(content).is_empty(),
                         "{what}: no example of {status} {media_type}"
@@ -124,7 +130,7 @@ fn every_part_of_a_document_has_its_name_and_its_words() {
                 }
             }
             if let Some(body) = operation.get("requestBody") {
-                for (media_type, content) in object(&body["content"]) {
+                for (media_type, content) in contents(body) {
                     assert!(
                         !examples(content).is_empty(),
                         "{what}: no example of {media_type}"
@@ -150,7 +156,7 @@ fn every_example_is_what_its_schema_says() {
                 .iter()
                 .map(|(status, answer)| (status.as_str(), answer));
             for (place, holder) in bodies.into_iter().chain(answers) {
-                for content in object(&holder["content"]).values() {
+                for (_, content) in contents(holder) {
                     for (name, example) in examples(content) {
                         let what = format!("{method} {path} {place} {name}");
                         assert_valid(&document, &content["schema"], example, &what);
@@ -187,11 +193,7 @@ fn example_request(path: &str, method: &str, operation: &Value, name: &str) -> O
         }
     }
     let mut body = Body::empty();
-    for (media_type, content) in operation["requestBody"]["content"]
-        .as_object()
-        .into_iter()
-        .flatten()
-    {
+    for (media_type, content) in contents(&operation["requestBody"]) {
         if let Some(example) = examples(content).get(name) {
             found = true;
             headers.push((header::CONTENT_TYPE.as_str(), media_type.clone()));
@@ -221,19 +223,15 @@ async fn send_examples(router: &Router, document: &Value) -> usize {
     let strict = closed(document);
     for (path, method, operation) in operations(document) {
         let mut names: BTreeSet<&str> = BTreeSet::new();
-        for content in operation["requestBody"]["content"]
-            .as_object()
-            .into_iter()
-            .flatten()
-        {
-            names.extend(examples(content.1).keys());
+        for (_, content) in contents(&operation["requestBody"]) {
+            names.extend(examples(content).keys());
         }
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
             names.extend(examples(parameter).keys());
         }
         let mut shown: BTreeMap<&str, (&str, &Value)> = BTreeMap::new();
         for (status, answer) in object(&operation["responses"]) {
-            for content in object(&answer["content"]).values() {
+            for (_, content) in contents(answer) {
                 for name in examples(content).into_keys() {
                     let twice = shown.insert(name, (status, &content["schema"]));
                     assert!(twice.is_none(), "{method} {path}: two answers {name}");
@@ -251,17 +249,79 @@ async fn send_examples(router: &Router, document: &Value) -> usize {
             let answer = request::send(router, request).await;
             assert_eq!(answer.status.as_str(), *status, "{what}: {:#}", answer.body);
             assert_valid(&strict, schema, &answer.body, &what);
-            let headers = object(&operation["responses"][*status]["headers"]);
-            for name in headers.keys() {
-                assert!(
-                    answer.headers.contains_key(name.as_str()),
-                    "{what}: no header {name}"
-                );
-            }
+            let described = &operation["responses"][*status]["headers"];
+            assert_headers(document, described, &answer, &what);
             sent += 1;
+            let unchanged = &operation["responses"]["304"]["headers"];
+            if !unchanged.is_null() && *status == "200" {
+                let mut request = example_request(path, method, operation, name).expect("a request");
+                let etag = answer.headers[header::ETAG].clone();
+                request.headers_mut().insert(header::IF_NONE_MATCH, etag);
+                let answer = request::send(router, request).await;
+                assert_eq!(
+                    (answer.status.as_u16(), &answer.body),
+                    (304, &Value::Null),
+                    "{what}"
+                );
+                assert_headers(document, unchanged, &answer, &what);
+            }
         }
     }
     sent
+}
+
+/// Every header of an answer is there, and as its schema says.
+fn assert_headers(document: &Value, described: &Value, answer: &Answer, what: &str) {
+    for name in object(described).keys() {
+        let Some(value) = answer.headers.get(name.as_str()) else {
+            panic!("{what}: no header {name}");
+        };
+        let schema = &document["components"]["headers"][name]["schema"];
+        let value = value.to_str().expect("a text");
+        let value = match schema["type"].as_str() {
+            Some("integer") => json!(value.parse::<i64>().expect("an integer")),
+            _ => json!(value),
+        };
+        assert_valid(document, schema, &value, &format!("{what}: {name}"));
+    }
+}
+
+/// What the document calls required is: without it, and with everything else, a request is refused.
+#[tokio::test]
+async fn a_request_without_a_required_parameter_is_refused() {
+    let both = Both::new().await;
+    let document = context_api::openapi::contract().document();
+    let mut refused = Vec::new();
+    for (path, method, operation) in operations(&document) {
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            if parameter["in"] == "path" || parameter["required"] != true {
+                continue;
+            }
+            let mut without = operation.clone();
+            if let Some(parameters) = without["parameters"].as_array_mut() {
+                parameters.retain(|other| other != parameter);
+            }
+            let name = text(&parameter["name"]);
+            let (example, _) = examples(parameter).pop_first().expect("an example");
+            let request = example_request(path, method, &without, example).expect("a request");
+            let answer = request::send(&both.context_api, request).await;
+            assert_eq!(answer.status, 400, "{path} {name}");
+            assert_eq!(
+                answer.violations(),
+                [(name.to_owned(), "required".to_owned())],
+                "{path}"
+            );
+            refused.push(format!("{path} {name}"));
+        }
+    }
+    assert_eq!(
+        refused,
+        [
+            "/api/v1/context targetType",
+            "/api/v1/context targetName",
+            "/api/v1/context/historical targetType",
+        ]
+    );
 }
 
 #[tokio::test]

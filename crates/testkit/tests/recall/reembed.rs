@@ -16,13 +16,12 @@ use embedding::{
 use futures::future::join_all;
 use serde_json::json;
 use service_kit::Clock;
-use service_kit::boundary::{RequestIds, RequestsConfig};
-use service_kit::metrics::{BuildInfo, registry};
+use service_kit::metrics::registry;
 use service_kit::shutdown::Shutdown;
 use testkit::records::{self, with};
 use testkit::{Database, request};
 
-use crate::both::Both;
+use crate::both::{Both, open};
 
 /// Words that make texts differ in what they mean.
 const WORDS: [&str; 8] = [
@@ -218,12 +217,13 @@ async fn a_database_moves_to_another_model_under_both_services() {
             data_storage::checks(&both.store, model.clone(), &ingest)
                 .build(Shutdown::new())
                 .router(),
-            context_api::probes(
+            context_api::checks(
                 &both.reader,
                 model.clone(),
                 &context_api::ReadCache::off(&both.reader, both.clock.clone()),
-                Shutdown::new(),
-            ),
+            )
+            .build(Shutdown::new())
+            .router(),
         ];
         for probes in probes {
             let ready = request::get(&probes, "/readyz").await;
@@ -265,16 +265,7 @@ async fn a_database_moves_to_another_model_under_both_services() {
         both.clock.clone(),
         context_api::Options::default(),
     );
-    let new_context_api = context_api::app(
-        state,
-        &mut registry("contextapi"),
-        &BuildInfo {
-            version: "0".to_owned(),
-            revision: "test".to_owned(),
-        },
-        RequestsConfig::default(),
-        RequestIds::seeded(3),
-    );
+    let new_context_api = open(state, &mut registry("contextapi"), 3);
     // The text of a record is the best match for itself.
     let message = remediation(321)["message"].clone();
     let answer = request::post(
