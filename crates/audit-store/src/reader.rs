@@ -4,6 +4,7 @@
 //! transactions, and the role it logs in as holds `SELECT` on the context schema and nothing else.
 
 mod actions;
+mod changes;
 mod environment;
 mod error_class;
 mod evidence;
@@ -27,6 +28,7 @@ use crate::compatibility::{
 use crate::{ConnectOptions, SchemaName, StoreError};
 
 pub use actions::{ActionCounts, Frequent};
+pub use changes::{ChangeFeed, Changed, Look};
 pub use environment::{CommonFailure, RecentRemediation, Statistics, TargetContext, TargetFilter};
 pub use evidence::{ActionTried, Evidence, SEEN_UP_TO};
 pub use filter::IncidentFilter;

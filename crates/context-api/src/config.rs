@@ -105,6 +105,8 @@ pub struct CacheConfig {
     #[serde(with = "duration")]
     pub ttl: Duration,
     #[serde(with = "duration")]
+    pub refresh_interval: Duration,
+    #[serde(with = "duration")]
     pub negative_ttl: Duration,
     #[serde(with = "duration")]
     pub stale_for: Duration,
@@ -114,12 +116,13 @@ pub struct CacheConfig {
 }
 
 impl CacheConfig {
-    /// Keeps nothing, and has no Redis.
+    /// Keeps nothing, looks for nothing, and has no Redis.
     #[must_use]
     pub fn off() -> Self {
         Self {
             memory_max_bytes: 0,
             ttl: Duration::ZERO,
+            refresh_interval: Duration::ZERO,
             negative_ttl: Duration::ZERO,
             stale_for: Duration::ZERO,
             redis_url: Secret::default(),
@@ -165,6 +168,7 @@ mod tests {
         assert_eq!(config.embedding.timeout, Duration::from_secs(2));
         assert_eq!(config.embedding.cache(), CacheOptions::default());
         assert_eq!(config.cache.ttl, Duration::from_secs(5));
+        assert_eq!(config.cache.refresh_interval, Duration::from_secs(1));
         assert_eq!(config.cache.redis_url.expose(), "");
     }
 

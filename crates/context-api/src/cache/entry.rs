@@ -6,13 +6,14 @@ use axum::body::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 
+use super::changes::Seen;
 use super::key::Key;
 
 /// Version of the bytes. Values of another version are ignored, and overwritten by the next load.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const MAGIC: &[u8; 4] = b"KCA\n";
-/// Magic, format, kind, three times.
-const HEADER_BYTES: usize = MAGIC.len() + 2 + 3 * 8;
+/// Magic, format, kind, three times, horizon.
+const HEADER_BYTES: usize = MAGIC.len() + 2 + 4 * 8;
 const CHECKSUM_BYTES: usize = 32;
 
 /// How far the clock of the replica that stored a value may be ahead of ours.
@@ -38,6 +39,8 @@ pub(super) struct Entry {
     pub(super) fresh_until: DateTime<Utc>,
     /// Until then it may be told when the database is away.
     pub(super) stale_until: DateTime<Utc>,
+    /// What else is certainly in it. Nothing is, as far as it is not said.
+    pub(super) seen: Seen,
 }
 
 impl Entry {
@@ -57,6 +60,7 @@ impl Entry {
             stored,
             fresh_until,
             stale_until,
+            seen: Seen::default(),
         }
     }
 
@@ -94,6 +98,7 @@ impl Entry {
         for time in [self.stored, self.fresh_until, self.stale_until] {
             bytes.extend_from_slice(&time.timestamp_micros().to_be_bytes());
         }
+        bytes.extend_from_slice(&self.seen.horizon.to_be_bytes());
         bytes.extend_from_slice(content);
         let sum = checksum(key, &bytes);
         bytes.extend_from_slice(&sum);
@@ -104,22 +109,26 @@ impl Entry {
     pub(super) fn decode(key: &Key, bytes: &[u8]) -> Option<Self> {
         let (value, sum) = bytes.split_at_checked(bytes.len().checked_sub(CHECKSUM_BYTES)?)?;
         let (header, content) = value.split_at_checked(HEADER_BYTES)?;
-        let (prefix, times) = header.split_at_checked(MAGIC.len() + 2)?;
+        let (prefix, numbers) = header.split_at_checked(MAGIC.len() + 2)?;
         if !prefix.starts_with(MAGIC) || prefix[MAGIC.len()] != FORMAT || sum != checksum(key, value) {
             return None;
         }
-        let mut times = times.chunks_exact(8).map(|time| {
-            let micros = i64::from_be_bytes(time.try_into().ok()?);
-            DateTime::from_timestamp_micros(micros)
-        });
-        let mut time = || times.next().flatten();
+        let mut numbers = numbers
+            .chunks_exact(8)
+            .map(|number| number.try_into().map(i64::from_be_bytes));
+        let mut number = || numbers.next().and_then(Result::ok);
+        let mut time = || DateTime::from_timestamp_micros(number()?);
         let (stored, fresh_until, stale_until) = (time()?, time()?, time()?);
+        let horizon = number()?;
         let answer = match prefix[MAGIC.len() + 1] {
             0 => Answer::Found(Bytes::copy_from_slice(content)),
             1 => Answer::Absent(String::from_utf8(content.to_vec()).ok()?),
             _ => return None,
         };
-        Some(Self::new(answer, stored, fresh_until, stale_until))
+        Some(Self {
+            seen: Seen::through(horizon),
+            ..Self::new(answer, stored, fresh_until, stale_until)
+        })
     }
 }
 
@@ -152,7 +161,10 @@ mod tests {
     }
 
     fn entry(answer: Answer) -> Entry {
-        Entry::new(answer, at(0), at(5), at(30))
+        Entry {
+            seen: Seen::through(1_234_567_890_123),
+            ..Entry::new(answer, at(0), at(5), at(30))
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use service_kit::Problem;
 
+use super::changes::About;
 use super::entry::Answer;
 use super::{How, ReadCache, Served};
 use crate::state::State;
@@ -23,6 +24,7 @@ const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, no-cache")
 #[derive(Debug, Clone)]
 pub(crate) struct Question {
     uri: Uri,
+    about: About,
     /// `Cache-Control: no-cache`.
     refresh: bool,
     if_none_match: Vec<HeaderValue>,
@@ -37,6 +39,12 @@ impl<S: Sync> FromRequestParts<S> for Question {
 }
 
 impl Question {
+    /// Says that nothing but the records of one incident changes the answer.
+    pub(crate) fn about_incident(self, id: i64) -> Self {
+        let about = About::Incident(id);
+        Self { about, ..self }
+    }
+
     fn of(uri: &Uri, headers: &HeaderMap) -> Self {
         let refresh = headers
             .get_all(header::CACHE_CONTROL)
@@ -46,6 +54,7 @@ impl Question {
             .any(|directive| directive.trim().eq_ignore_ascii_case("no-cache"));
         Self {
             uri: uri.clone(),
+            about: About::Records,
             refresh,
             if_none_match: headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect(),
         }
@@ -74,7 +83,7 @@ pub(crate) async fn cached<T: Serialize>(
 ) -> Result<Response, Problem> {
     let cache = &state.cache;
     let key = cache.key(&question.uri);
-    match cache.get(key, question.refresh, load).await {
+    match cache.get(key, question.about, question.refresh, load).await {
         Ok(served) => respond(cache, &question, &served),
         Err(problem) => {
             let why = if question.refresh { "request" } else { "miss" };

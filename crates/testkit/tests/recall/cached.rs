@@ -1,5 +1,7 @@
 //! A replica of Context API that keeps answers, on the schema of `Both`.
 
+use std::fmt::Debug;
+use std::str::FromStr;
 use std::time::Duration;
 
 use audit_store::{ConnectOptions, Reader};
@@ -18,6 +20,8 @@ use crate::both::Both;
 
 /// How long the replicas of tests keep an answer; jitter takes up to a tenth.
 pub(crate) const TTL: Duration = Duration::from_secs(10);
+/// How often those look that look for changes.
+const REFRESH_INTERVAL: Duration = Duration::from_millis(20);
 pub(crate) const STALE_FOR: Duration = Duration::from_secs(300);
 
 pub(crate) struct Replica {
@@ -31,12 +35,29 @@ impl Replica {
         Self::on(both, &both.database.reader_options(), redis_url).await
     }
 
+    /// One that looks for changes, and has looked.
+    pub(crate) async fn watching(both: &Both, options: &ConnectOptions, redis_url: &str) -> Self {
+        let replica = Self::with(both, options, redis_url, REFRESH_INTERVAL).await;
+        replica.looked().await;
+        replica
+    }
+
     /// With a database at the end of another way.
     pub(crate) async fn on(both: &Both, options: &ConnectOptions, redis_url: &str) -> Self {
+        Self::with(both, options, redis_url, Duration::ZERO).await
+    }
+
+    async fn with(
+        both: &Both,
+        options: &ConnectOptions,
+        redis_url: &str,
+        refresh_interval: Duration,
+    ) -> Self {
         let reader = Reader::connect(options).await.expect("a connection");
         let config = CacheConfig {
             memory_max_bytes: 1_000_000,
             ttl: TTL,
+            refresh_interval,
             negative_ttl: Duration::from_secs(1),
             stale_for: STALE_FOR,
             redis_url: Secret::new(redis_url),
@@ -75,8 +96,27 @@ impl Replica {
         how(&self.get(path).await)
     }
 
-    /// The value of a metric, its labels in the name.
+    /// Waits for a look that has all that is committed now.
+    pub(crate) async fn looked(&self) {
+        let since = tokio::time::Instant::now();
+        // The age counts from the beginning of the last look.
+        while self.seconds("look_age_seconds") >= since.elapsed().as_secs_f64() {
+            assert!(since.elapsed() < Duration::from_secs(20), "nobody looks");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// The value of a metric that counts, its labels in the name.
     pub(crate) fn metric(&self, name: &str) -> u64 {
+        self.value(name)
+    }
+
+    /// The value of a metric in seconds.
+    pub(crate) fn seconds(&self, name: &str) -> f64 {
+        self.value(name)
+    }
+
+    fn value<T: FromStr<Err: Debug>>(&self, name: &str) -> T {
         let text = render(&self.metrics).expect("metrics");
         let line = text.lines().find_map(|line| {
             line.strip_prefix("contextapi_cache_")?

@@ -16,6 +16,7 @@ mod evidence;
 mod families;
 mod fields;
 mod filters;
+mod freshness;
 mod meaning;
 mod paging;
 mod rates;
