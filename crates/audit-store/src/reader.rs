@@ -14,6 +14,7 @@ mod incidents;
 mod namespaces;
 mod patterns;
 mod recovery;
+mod replication;
 mod search;
 mod severities;
 mod success_rates;
@@ -40,6 +41,7 @@ pub use recovery::{
     Correlation, Failure, Recorded, Recovery, RecoveryContext, RelatedAlert, RemediationKey, Strategy,
     StrategyKind,
 };
+pub use replication::Replication;
 pub use search::{Hit, Search};
 pub use severities::SeverityCounts;
 pub use success_rates::{Durations, Outcomes, RateGroup, RateKey, SuccessRates};

@@ -21,6 +21,7 @@
 //!   unless the database is away and the answer says so.
 //! - Concurrent misses of one key make one load in each replica. It is a task of its own with a deadline of its own: a
 //!   caller that gives up, even the first, neither fails nor restarts it.
+//! - What a replica of the database answers is as much older as it lags behind, and its age says so.
 //! - 404 is kept for `negative_ttl`; other failures are never kept.
 //! - When a load fails with 503 or 504, an answer that is at most `stale_for` past its time is told instead.
 //!
@@ -68,6 +69,7 @@ use self::redis::Redis;
 use self::watch::Watch;
 use crate::config::CacheConfig;
 use crate::problems;
+use crate::replay_lag::ReplayLag;
 
 /// How long a load may take. Less than the default deadline of a request, so that its caller hears the reason.
 const LOAD_DEADLINE: Duration = Duration::from_secs(25);
@@ -98,6 +100,7 @@ struct Shared {
     changes: Arc<Changes>,
     /// Who finds the changes out; without it none is known, and answers are told for their lifetime.
     watch: Option<Watch>,
+    lag: ReplayLag,
     clock: Clock,
     jitter: Jitter,
     metrics: CacheMetrics,
@@ -152,13 +155,15 @@ impl ReadCache {
         reader: &Reader,
         clock: Clock,
         jitter: Jitter,
+        lag: ReplayLag,
     ) -> Result<Self, InvalidRedisUrl> {
         let mut cache = Self::build(config, Scope::of(reader), clock, jitter)?;
-        if !config.refresh_interval.is_zero()
-            && let Some(shared) = Arc::get_mut(&mut cache.shared)
-        {
-            let (changes, metrics) = (Arc::clone(&shared.changes), shared.metrics.clone());
-            shared.watch = Some(Watch::start(reader, config.refresh_interval, changes, metrics));
+        if let Some(shared) = Arc::get_mut(&mut cache.shared) {
+            shared.lag = lag;
+            if !config.refresh_interval.is_zero() {
+                let (changes, metrics) = (Arc::clone(&shared.changes), shared.metrics.clone());
+                shared.watch = Some(Watch::start(reader, config.refresh_interval, changes, metrics));
+            }
         }
         Ok(cache)
     }
@@ -202,6 +207,7 @@ impl ReadCache {
                 },
                 changes: Arc::default(),
                 watch: None,
+                lag: ReplayLag::none(),
                 clock,
                 jitter,
                 metrics: CacheMetrics::new(),
@@ -216,6 +222,12 @@ impl ReadCache {
         self.shared
             .metrics
             .register(registry, &self.shared.memory, last_look);
+        self.shared.lag.register(registry);
+    }
+
+    /// How old the data is that answers come from.
+    pub(crate) fn replay_lag(&self) -> &ReplayLag {
+        &self.shared.lag
     }
 
     /// Whether a Redis is configured.
@@ -430,6 +442,7 @@ impl Shared {
     /// Asks the database, and keeps the answer in memory.
     async fn load(&self, key: Key, loading: Loading) -> Result<Arc<Entry>, Problem> {
         let (began, seen) = (self.clock.now(), self.changes.seen());
+        let lag = self.lag.lag();
         let loaded = timeout(LOAD_DEADLINE, loading)
             .await
             .unwrap_or_else(|_elapsed| Err(problems::load_too_slow()));
@@ -451,6 +464,7 @@ impl Shared {
         let fresh_until = after(began, self.jitter.shorten(fresh));
         let entry = Arc::new(Entry {
             seen,
+            lag,
             ..Entry::new(answer, began, fresh_until, after(fresh_until, stale))
         });
         if entry.is_usable(self.clock.now()) {

@@ -52,6 +52,8 @@ pub struct DatabaseConfig {
     pub statement_timeout: Duration,
     #[serde(with = "duration")]
     pub connect_timeout: Duration,
+    #[serde(with = "duration")]
+    pub max_replay_lag: Duration,
 }
 
 impl DatabaseConfig {
@@ -165,6 +167,7 @@ mod tests {
         assert_eq!(config.server.metrics_address.to_string(), "127.0.0.1:9091");
         assert_eq!(config.database.url.expose(), "");
         assert_eq!(config.database.connect_timeout, Duration::from_secs(30));
+        assert_eq!(config.database.max_replay_lag, Duration::from_secs(30));
         assert_eq!(config.embedding.timeout, Duration::from_secs(2));
         assert_eq!(config.embedding.cache(), CacheOptions::default());
         assert_eq!(config.cache.ttl, Duration::from_secs(5));

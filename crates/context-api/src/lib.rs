@@ -15,6 +15,7 @@
 //! - `scope`, `window` and `rate`: what figures are computed over, and what a success rate is;
 //! - `confidence`: a rate of success and its interval, as the context of a recovery tells them;
 //! - `target`: parameters that the questions about a target share;
+//! - `replay_lag`: how old the data of a replica is;
 //! - `problems`: which error of the store or the embedder is which answer.
 //!
 //! To add an endpoint, add a file to `endpoint`, with its `operation` for the contract beside its handler, and a line
@@ -34,6 +35,7 @@ mod metrics;
 pub mod openapi;
 mod problems;
 mod rate;
+mod replay_lag;
 pub mod router;
 mod scope;
 mod state;
@@ -59,6 +61,7 @@ use service_kit::shutdown::Shutdown;
 pub use cache::{InvalidRedisUrl, Jitter, ReadCache};
 pub use config::{CacheConfig, Config, DEFAULTS, DatabaseConfig, EmbeddingConfig};
 pub use problems::{AMBIGUOUS_NAME, EMBEDDING_PENDING};
+pub use replay_lag::ReplayLag;
 pub use router::app;
 pub use state::{Options, State};
 
@@ -121,7 +124,8 @@ impl ContextApi {
     ) -> Result<Self, StartError> {
         let server = Server::bind(config.server.clone(), &Authenticator::disabled()).await?;
         let reader = database::connect(&config.database, embedder.model()).await?;
-        let cache = ReadCache::new(&config.cache, &reader, clock.clone(), Jitter::from_os())?;
+        let lag = ReplayLag::watch(&reader, config.database.max_replay_lag);
+        let cache = ReadCache::new(&config.cache, &reader, clock.clone(), Jitter::from_os(), lag)?;
         Ok(Self {
             server,
             config,
@@ -188,10 +192,11 @@ impl ContextApi {
     }
 }
 
-/// The probes. A database that has moved to another model still answers everything but searches, and without Redis
-/// answers come from memory and the database.
+/// The probes. A database that has moved to another model still answers everything but searches, a replica that lags
+/// answers what it has, and without Redis answers come from memory and the database.
 pub fn probes(reader: &Reader, model: ModelIdentity, cache: &ReadCache, shutdown: Shutdown) -> Router {
     let (reader, moved, cache) = (reader.clone(), reader.clone(), cache.clone());
+    let lag = cache.replay_lag().clone();
     let mut health = Health::builder()
         .required("database", move || {
             let reader = reader.clone();
@@ -214,7 +219,8 @@ pub fn probes(reader: &Reader, model: ModelIdentity, cache: &ReadCache, shutdown
                     Err(error) => Err(CheckFailure::new("the database does not answer").with_cause(error)),
                 }
             }
-        });
+        })
+        .optional("replay_lag", move || std::future::ready(lag.check()));
     if cache.has_redis() {
         health = health.optional("redis", move || {
             let cache = cache.clone();

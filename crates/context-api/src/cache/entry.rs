@@ -1,6 +1,7 @@
 //! One answer with its times, in memory and as bytes in Redis.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,8 +13,8 @@ use super::key::Key;
 /// Version of the bytes. Values of another version are ignored, and overwritten by the next load.
 const FORMAT: u8 = 2;
 const MAGIC: &[u8; 4] = b"KCA\n";
-/// Magic, format, kind, three times, horizon.
-const HEADER_BYTES: usize = MAGIC.len() + 2 + 4 * 8;
+/// Magic, format, kind, three times, lag, horizon.
+const HEADER_BYTES: usize = MAGIC.len() + 2 + 5 * 8;
 const CHECKSUM_BYTES: usize = 32;
 
 /// How far the clock of the replica that stored a value may be ahead of ours.
@@ -34,11 +35,13 @@ pub(super) struct Entry {
     pub(super) answer: Answer,
     /// Strong: a digest of the body, in quotes. Empty for what was not found.
     pub(super) etag: String,
-    /// When its load began: whatever was committed before is in it.
+    /// When its load began: whatever was committed before, less the lag, is in it.
     pub(super) stored: DateTime<Utc>,
     pub(super) fresh_until: DateTime<Utc>,
     /// Until then it may be told when the database is away.
     pub(super) stale_until: DateTime<Utc>,
+    /// How far the database lagged behind its primary then: that much older is what it tells.
+    pub(super) lag: Duration,
     /// What else is certainly in it. Nothing is, as far as it is not said.
     pub(super) seen: Seen,
 }
@@ -60,6 +63,7 @@ impl Entry {
             stored,
             fresh_until,
             stale_until,
+            lag: Duration::ZERO,
             seen: Seen::default(),
         }
     }
@@ -73,9 +77,11 @@ impl Entry {
         now < self.stale_until && self.stored <= now + CLOCK_SKEW
     }
 
-    /// Whole seconds since it was stored.
+    /// Whole seconds since what it tells was all there was.
     pub(super) fn age(&self, now: DateTime<Utc>) -> i64 {
-        (now - self.stored).num_seconds().max(0)
+        let since = (now - self.stored).max(TimeDelta::zero());
+        let lag = TimeDelta::from_std(self.lag).unwrap_or(TimeDelta::MAX);
+        since.checked_add(&lag).unwrap_or(TimeDelta::MAX).num_seconds()
     }
 
     /// Bytes of the answer.
@@ -98,7 +104,10 @@ impl Entry {
         for time in [self.stored, self.fresh_until, self.stale_until] {
             bytes.extend_from_slice(&time.timestamp_micros().to_be_bytes());
         }
-        bytes.extend_from_slice(&self.seen.horizon.to_be_bytes());
+        let lag = i64::try_from(self.lag.as_millis()).unwrap_or(i64::MAX);
+        for number in [lag, self.seen.horizon] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
         bytes.extend_from_slice(content);
         let sum = checksum(key, &bytes);
         bytes.extend_from_slice(&sum);
@@ -119,6 +128,7 @@ impl Entry {
         let mut number = || numbers.next().and_then(Result::ok);
         let mut time = || DateTime::from_timestamp_micros(number()?);
         let (stored, fresh_until, stale_until) = (time()?, time()?, time()?);
+        let lag = Duration::from_millis(number()?.try_into().ok()?);
         let horizon = number()?;
         let answer = match prefix[MAGIC.len() + 1] {
             0 => Answer::Found(Bytes::copy_from_slice(content)),
@@ -126,6 +136,7 @@ impl Entry {
             _ => return None,
         };
         Some(Self {
+            lag,
             seen: Seen::through(horizon),
             ..Self::new(answer, stored, fresh_until, stale_until)
         })
@@ -162,6 +173,7 @@ mod tests {
 
     fn entry(answer: Answer) -> Entry {
         Entry {
+            lag: Duration::from_millis(1_500),
             seen: Seen::through(1_234_567_890_123),
             ..Entry::new(answer, at(0), at(5), at(30))
         }
@@ -216,6 +228,6 @@ mod tests {
         let before = at(0) - TimeDelta::milliseconds(1_001);
         assert!(!entry.is_fresh(before) && !entry.is_usable(before));
         assert!(entry.is_fresh(at(0) - CLOCK_SKEW));
-        assert_eq!((entry.age(at(7)), entry.age(before)), (7, 0));
+        assert_eq!((entry.age(at(7)), entry.age(before)), (8, 1));
     }
 }

@@ -8,7 +8,7 @@ use audit_store::{ConnectOptions, Reader};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderName, Request};
-use context_api::{CacheConfig, Jitter, ReadCache};
+use context_api::{CacheConfig, Jitter, ReadCache, ReplayLag};
 use embedding::{CacheOptions, EmbeddingCache};
 use service_kit::boundary::{RequestIds, RequestsConfig};
 use service_kit::config::Secret;
@@ -20,6 +20,8 @@ use crate::both::Both;
 
 /// How long the replicas of tests keep an answer; jitter takes up to a tenth.
 pub(crate) const TTL: Duration = Duration::from_secs(10);
+/// With more lag than this a replica of the database is degraded.
+pub(crate) const MAX_REPLAY_LAG: Duration = Duration::from_millis(1_500);
 /// How often those look that look for changes.
 const REFRESH_INTERVAL: Duration = Duration::from_millis(20);
 pub(crate) const STALE_FOR: Duration = Duration::from_secs(300);
@@ -63,7 +65,9 @@ impl Replica {
             redis_url: Secret::new(redis_url),
             redis_timeout: Duration::from_millis(50),
         };
-        let cache = ReadCache::new(&config, &reader, both.clock.clone(), Jitter::seeded(1)).expect("a cache");
+        let lag = ReplayLag::watch(&reader, MAX_REPLAY_LAG);
+        let clock = both.clock.clone();
+        let cache = ReadCache::new(&config, &reader, clock, Jitter::seeded(1), lag).expect("a cache");
         let embeddings = EmbeddingCache::new(Database::embedder(), CacheOptions::default());
         let options = context_api::Options::default();
         let state = context_api::State::new(reader, embeddings, both.clock.clone(), options)
@@ -100,7 +104,7 @@ impl Replica {
     pub(crate) async fn looked(&self) {
         let since = tokio::time::Instant::now();
         // The age counts from the beginning of the last look.
-        while self.seconds("look_age_seconds") >= since.elapsed().as_secs_f64() {
+        while self.look_age() >= since.elapsed().as_secs_f64() {
             assert!(since.elapsed() < Duration::from_secs(20), "nobody looks");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -108,18 +112,23 @@ impl Replica {
 
     /// The value of a metric that counts, its labels in the name.
     pub(crate) fn metric(&self, name: &str) -> u64 {
-        self.value(name)
+        self.value(&format!("cache_{name}"))
     }
 
-    /// The value of a metric in seconds.
-    pub(crate) fn seconds(&self, name: &str) -> f64 {
-        self.value(name)
+    /// The time since the last look for changes, in seconds.
+    pub(crate) fn look_age(&self) -> f64 {
+        self.value("cache_look_age_seconds")
+    }
+
+    /// How far the database lags behind its primary, in seconds.
+    pub(crate) fn replay_lag(&self) -> f64 {
+        self.value("database_replay_lag_seconds")
     }
 
     fn value<T: FromStr<Err: Debug>>(&self, name: &str) -> T {
         let text = render(&self.metrics).expect("metrics");
         let line = text.lines().find_map(|line| {
-            line.strip_prefix("contextapi_cache_")?
+            line.strip_prefix("contextapi_")?
                 .strip_prefix(name)?
                 .strip_prefix(' ')
         });

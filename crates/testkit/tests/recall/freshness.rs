@@ -208,7 +208,7 @@ async fn whoever_looks_survives_a_lost_connection_and_tells_nothing_old_after_it
     // Nobody can know; the lifetime is the bound.
     let kept = looks.get(LIST).await;
     assert_eq!((how(&kept).as_str(), &kept.body["total"]), (HIT, &json!(1)));
-    let age = looks.seconds("look_age_seconds");
+    let age = looks.look_age();
     assert!(age > 0.02, "{age}");
 
     proxy.pass();

@@ -23,5 +23,6 @@ mod rates;
 mod recovery;
 mod reembed;
 mod refusals;
+mod replica;
 mod targets;
 mod trend;
