@@ -4,6 +4,7 @@
 //! transactions, and the role it logs in as holds `SELECT` on the context schema and nothing else.
 
 mod actions;
+mod changes;
 mod environment;
 mod error_class;
 mod evidence;
@@ -13,6 +14,7 @@ mod incidents;
 mod namespaces;
 mod patterns;
 mod recovery;
+mod replication;
 mod search;
 mod severities;
 mod snapshot;
@@ -31,6 +33,7 @@ use crate::compatibility::{
 use crate::{ConnectOptions, SchemaName, StoreError};
 
 pub use actions::{ActionCounts, Frequent};
+pub use changes::{ChangeFeed, Changed, Look};
 pub use environment::{CommonFailure, RecentRemediation, Statistics, TargetContext, TargetFilter};
 pub use evidence::{ActionTried, Evidence, SEEN_UP_TO};
 pub use filter::IncidentFilter;
@@ -42,6 +45,7 @@ pub use recovery::{
     Correlation, Failure, Recorded, Recovery, RecoveryContext, RelatedAlert, RemediationKey, Strategy,
     StrategyKind,
 };
+pub use replication::Replication;
 pub use search::{Hit, Search};
 pub use severities::SeverityCounts;
 pub use success_rates::{Durations, Outcomes, RateGroup, RateKey, SuccessRates};

@@ -14,17 +14,22 @@
 //!
 //! The key is the whole of path and query, so nothing else of a request may decide on the answer.
 //!
+//! - A task looks once in every `refresh_interval` for what was committed since. An answer that may lack some of it is
+//!   no longer told, whichever tier has it, and kept for the case that the database is away.
 //! - Lifetimes are counted from the moment at which a load *began*, as absolute times that travel with the value. So no
-//!   answer lacks what was committed `ttl` before it is told, through whatever tiers it came, unless the database is
-//!   away and the answer says so.
+//!   answer lacks what was committed `ttl` before it is told, through whatever tiers it came and even if nobody looks,
+//!   unless the database is away and the answer says so.
 //! - Concurrent misses of one key make one load in each replica. It is a task of its own with a deadline of its own: a
 //!   caller that gives up, even the first, neither fails nor restarts it.
+//! - What a replica of the database answers is as much older as it lags behind, and its age says so.
 //! - 404 is kept for `negative_ttl`; other failures are never kept.
 //! - When a load fails with 503 or 504, an answer that is at most `stale_for` past its time is told instead.
 //!
 //! One file each: `key`, `entry` (an answer with its times), `memory` and `redis` (the tiers), `flight` (one load for
-//! many), `respond` (headers, conditions), `jitter`, `metrics`.
+//! many), `changes` (what outdates an answer), `watch` (who finds out), `respond` (headers, conditions), `jitter`,
+//! `metrics`.
 
+mod changes;
 mod entry;
 mod flight;
 mod jitter;
@@ -33,6 +38,7 @@ mod memory;
 mod metrics;
 mod redis;
 mod respond;
+mod watch;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -53,14 +59,17 @@ use tracing::Instrument as _;
 pub use self::jitter::Jitter;
 pub(crate) use self::respond::{Question, cached};
 
+use self::changes::{About, Changes, Reason};
 use self::entry::{Answer, Entry};
-use self::flight::{Flights, Role};
+use self::flight::{Flights, Role, Waiting};
 use self::key::{Key, Scope};
 use self::memory::Memory;
 use self::metrics::{CacheMetrics, Tier};
 use self::redis::Redis;
+use self::watch::Watch;
 use crate::config::CacheConfig;
 use crate::problems;
+use crate::replay_lag::ReplayLag;
 
 /// How long a load may take. Less than the default deadline of a request, so that its caller hears the reason.
 const LOAD_DEADLINE: Duration = Duration::from_secs(25);
@@ -88,6 +97,10 @@ struct Shared {
     redis: Option<Redis>,
     flights: Arc<Flights<Filled>>,
     lifetimes: Lifetimes,
+    changes: Arc<Changes>,
+    /// Who finds the changes out; without it none is known, and answers are told for their lifetime.
+    watch: Option<Watch>,
+    lag: ReplayLag,
     clock: Clock,
     jitter: Jitter,
     metrics: CacheMetrics,
@@ -132,8 +145,8 @@ enum How {
 type Loading = Pin<Box<dyn Future<Output = Result<Answer, Problem>> + Send>>;
 
 impl ReadCache {
-    /// A cache for the answers of one database. It begins to connect to Redis and does not wait for it. Must run in a
-    /// Tokio runtime.
+    /// A cache for the answers of one database. It begins to connect to Redis and to look for changes, and does not wait
+    /// for either. Must run in a Tokio runtime.
     ///
     /// # Errors
     /// If `redis_url` is given and none.
@@ -142,8 +155,17 @@ impl ReadCache {
         reader: &Reader,
         clock: Clock,
         jitter: Jitter,
+        lag: ReplayLag,
     ) -> Result<Self, InvalidRedisUrl> {
-        Self::build(config, Scope::of(reader), clock, jitter)
+        let mut cache = Self::build(config, Scope::of(reader), clock, jitter)?;
+        if let Some(shared) = Arc::get_mut(&mut cache.shared) {
+            shared.lag = lag;
+            if !config.refresh_interval.is_zero() {
+                let (changes, metrics) = (Arc::clone(&shared.changes), shared.metrics.clone());
+                shared.watch = Some(Watch::start(reader, config.refresh_interval, changes, metrics));
+            }
+        }
+        Ok(cache)
     }
 
     /// A cache that keeps nothing: the next request asks the database again. Requests for one thing at the same time
@@ -183,6 +205,9 @@ impl ReadCache {
                     negative: config.negative_ttl,
                     stale: config.stale_for,
                 },
+                changes: Arc::default(),
+                watch: None,
+                lag: ReplayLag::none(),
                 clock,
                 jitter,
                 metrics: CacheMetrics::new(),
@@ -193,7 +218,16 @@ impl ReadCache {
 
     /// Puts its metrics into a registry.
     pub(crate) fn register(&self, registry: &mut Registry) {
-        self.shared.metrics.register(registry, &self.shared.memory);
+        let last_look = self.shared.watch.as_ref().map(Watch::last_look);
+        self.shared
+            .metrics
+            .register(registry, &self.shared.memory, last_look);
+        self.shared.lag.register(registry);
+    }
+
+    /// How old the data is that answers come from.
+    pub(crate) fn replay_lag(&self) -> &ReplayLag {
+        &self.shared.lag
     }
 
     /// Whether a Redis is configured.
@@ -224,13 +258,15 @@ impl ReadCache {
         self.shared.scope.key(uri)
     }
 
-    /// The answer for a key. `refresh` asks the database whatever is kept, as a client may demand.
+    /// The answer for a key, which tells of what `about` says. `refresh` asks the database whatever is kept, as a client
+    /// may demand.
     ///
     /// # Errors
     /// Those of `load`, where no answer that was kept may stand in.
     async fn get<T: Serialize>(
         &self,
         key: Key,
+        about: About,
         refresh: bool,
         load: impl Future<Output = Result<T, Problem>> + Send + 'static,
     ) -> Result<Served, Problem> {
@@ -238,32 +274,57 @@ impl ReadCache {
             return self.refresh(key, answer(load)).await;
         }
         let shared = &self.shared;
-        let kept = shared.memory.get(&key).await;
-        if let Some(entry) = kept.filter(|entry| entry.is_fresh(self.now())) {
-            shared.metrics.hit(Tier::Memory);
-            let how = How::Hit(Tier::Memory);
-            return Ok(Served { entry, how });
-        }
-        shared.metrics.miss(Tier::Memory);
-        let (mut waiting, collapsed) = match shared.flights.join(key)? {
-            Role::Follow(waiting) => (waiting, true),
-            Role::Lead(leading) => {
-                let waiting = leading.waiting();
-                let (shared, loading) = (Arc::clone(shared), answer(load));
-                let work = async move {
-                    let filled = shared.fill(key, loading).await;
-                    leading.land(filled.clone());
-                    if let Ok(Filled { entry, tier: None }) = filled {
-                        shared.share(&key, &entry).await;
-                    }
-                };
-                tokio::spawn(work.in_current_span());
-                (waiting, false)
+        match shared.remembered(&key, about).await {
+            Ok(entry) => {
+                shared.metrics.hit(Tier::Memory);
+                let how = How::Hit(Tier::Memory);
+                return Ok(Served { entry, how });
             }
-        };
+            Err(outdated) => {
+                shared.metrics.miss(Tier::Memory);
+                if let Some(reason) = outdated {
+                    shared.metrics.invalidated(Tier::Memory, reason);
+                }
+            }
+        }
+        let due = shared.changes.due(about);
+        let loading = answer(load);
+        loop {
+            match shared.flights.join(key)? {
+                Role::Lead(leading) => {
+                    let waiting = leading.waiting();
+                    let shared = Arc::clone(shared);
+                    let work = async move {
+                        let filled = shared.fill(key, about, loading).await;
+                        leading.land(filled.clone());
+                        if let Ok(Filled { entry, tier: None }) = filled {
+                            shared.share(&key, &entry).await;
+                        }
+                    };
+                    tokio::spawn(work.in_current_span());
+                    return self.landed(&key, waiting, false).await;
+                }
+                Role::Follow(waiting) => {
+                    let served = self.landed(&key, waiting, true).await?;
+                    // A load that began before a change may end after a look has told of it. The next load cannot.
+                    if served.how == How::Stale || served.entry.seen.has(due) {
+                        return Ok(served);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What a flight brings, or a stale answer if the database is away.
+    async fn landed(
+        &self,
+        key: &Key,
+        mut waiting: Waiting<Filled>,
+        collapsed: bool,
+    ) -> Result<Served, Problem> {
         let outcome = match timeout(self.patience(), waiting.outcome()).await {
             Ok(outcome) => outcome,
-            Err(_elapsed) => match self.stale(&key).await {
+            Err(_elapsed) => match self.stale(key).await {
                 Some(served) => return Ok(served),
                 None => waiting.outcome().await,
             },
@@ -273,7 +334,7 @@ impl ReadCache {
                 let how = tier.map_or(How::Missed { collapsed }, How::Hit);
                 Ok(Served { entry, how })
             }
-            Err(problem) if is_away(&problem) => self.stale(&key).await.ok_or(problem),
+            Err(problem) if is_away(&problem) => self.stale(key).await.ok_or(problem),
             Err(problem) => Err(problem),
         }
     }
@@ -311,14 +372,25 @@ impl ReadCache {
 }
 
 impl Shared {
+    /// An answer in memory that may be told. Or else why not, if nothing but a change speaks against it.
+    async fn remembered(&self, key: &Key, about: About) -> Result<Arc<Entry>, Option<Reason>> {
+        let kept = self.memory.get(key).await;
+        let entry = kept
+            .filter(|entry| entry.is_fresh(self.clock.now()))
+            .ok_or(None)?;
+        match self.changes.outdated(about, entry.seen) {
+            None => Ok(entry),
+            outdated => Err(outdated),
+        }
+    }
+
     /// Memory once more, since another flight may have landed in between; Redis; the database.
-    async fn fill(&self, key: Key, loading: Loading) -> Result<Filled, Problem> {
-        let kept = self.memory.get(&key).await;
-        if let Some(entry) = kept.filter(|entry| entry.is_fresh(self.clock.now())) {
+    async fn fill(&self, key: Key, about: About, loading: Loading) -> Result<Filled, Problem> {
+        if let Ok(entry) = self.remembered(&key, about).await {
             let tier = Some(Tier::Memory);
             return Ok(Filled { entry, tier });
         }
-        if let Some(entry) = self.ask_redis(&key).await {
+        if let Some(entry) = self.ask_redis(&key, about).await {
             let tier = Some(Tier::Redis);
             return Ok(Filled { entry, tier });
         }
@@ -326,8 +398,9 @@ impl Shared {
         Ok(Filled { entry, tier: None })
     }
 
-    /// A fresh answer from Redis. A stale one is only put into memory, for the case that the database is away.
-    async fn ask_redis(&self, key: &Key) -> Option<Arc<Entry>> {
+    /// An answer from Redis that may be told. Another one is only put into memory, for the case that the database is
+    /// away.
+    async fn ask_redis(&self, key: &Key, about: About) -> Option<Arc<Entry>> {
         let found = match self.redis.as_ref()?.get(&key.redis_name()).await {
             Ok(found) => found,
             Err(away) => {
@@ -339,15 +412,26 @@ impl Shared {
             self.metrics.miss(Tier::Redis);
             return None;
         };
-        let Some(entry) = Entry::decode(key, &bytes) else {
+        let Some(mut entry) = Entry::decode(key, &bytes) else {
             self.metrics.invalid();
             return None;
         };
-        let (entry, now) = (Arc::new(entry), self.clock.now());
+        let now = self.clock.now();
+        let mut may_be_told = entry.is_fresh(now);
+        if may_be_told {
+            match self.changes.admit(about, entry.seen.horizon) {
+                Ok(seen) => entry.seen = seen,
+                Err(reason) => {
+                    self.metrics.invalidated(Tier::Redis, reason);
+                    may_be_told = false;
+                }
+            }
+        }
+        let entry = Arc::new(entry);
         if entry.is_usable(now) {
             self.memory.put(*key, Arc::clone(&entry)).await;
         }
-        if entry.is_fresh(now) {
+        if may_be_told {
             self.metrics.hit(Tier::Redis);
             return Some(entry);
         }
@@ -357,7 +441,8 @@ impl Shared {
 
     /// Asks the database, and keeps the answer in memory.
     async fn load(&self, key: Key, loading: Loading) -> Result<Arc<Entry>, Problem> {
-        let began = self.clock.now();
+        let (began, seen) = (self.clock.now(), self.changes.seen());
+        let lag = self.lag.lag();
         let loaded = timeout(LOAD_DEADLINE, loading)
             .await
             .unwrap_or_else(|_elapsed| Err(problems::load_too_slow()));
@@ -377,8 +462,11 @@ impl Shared {
         };
         self.metrics.loaded(result);
         let fresh_until = after(began, self.jitter.shorten(fresh));
-        let entry = Entry::new(answer, began, fresh_until, after(fresh_until, stale));
-        let entry = Arc::new(entry);
+        let entry = Arc::new(Entry {
+            seen,
+            lag,
+            ..Entry::new(answer, began, fresh_until, after(fresh_until, stale))
+        });
         if entry.is_usable(self.clock.now()) {
             self.memory.put(key, Arc::clone(&entry)).await;
         }

@@ -57,6 +57,8 @@ pub struct DatabaseConfig {
     pub statement_timeout: Duration,
     #[serde(with = "duration")]
     pub connect_timeout: Duration,
+    #[serde(with = "duration")]
+    pub max_replay_lag: Duration,
 }
 
 impl DatabaseConfig {
@@ -110,6 +112,8 @@ pub struct CacheConfig {
     #[serde(with = "duration")]
     pub ttl: Duration,
     #[serde(with = "duration")]
+    pub refresh_interval: Duration,
+    #[serde(with = "duration")]
     pub negative_ttl: Duration,
     #[serde(with = "duration")]
     pub stale_for: Duration,
@@ -119,12 +123,13 @@ pub struct CacheConfig {
 }
 
 impl CacheConfig {
-    /// Keeps nothing, and has no Redis.
+    /// Keeps nothing, looks for nothing, and has no Redis.
     #[must_use]
     pub fn off() -> Self {
         Self {
             memory_max_bytes: 0,
             ttl: Duration::ZERO,
+            refresh_interval: Duration::ZERO,
             negative_ttl: Duration::ZERO,
             stale_for: Duration::ZERO,
             redis_url: Secret::default(),
@@ -167,6 +172,7 @@ mod tests {
         assert_eq!(config.server.metrics_address.to_string(), "127.0.0.1:9091");
         assert_eq!(config.database.url.expose(), "");
         assert_eq!(config.database.connect_timeout, Duration::from_secs(30));
+        assert_eq!(config.database.max_replay_lag, Duration::from_secs(30));
         assert_eq!(config.embedding.timeout, Duration::from_secs(2));
         assert_eq!(config.embedding.cache(), CacheOptions::default());
         assert_eq!(config.cache.ttl, Duration::from_secs(5));
@@ -176,6 +182,7 @@ mod tests {
         let share = (limits.caller_per_second.get(), limits.caller_burst.get());
         assert_eq!(share, (500, 750));
         assert_eq!(config.traces.endpoint.expose(), "");
+        assert_eq!(config.cache.refresh_interval, Duration::from_secs(1));
         assert_eq!(config.cache.redis_url.expose(), "");
     }
 

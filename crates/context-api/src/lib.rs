@@ -15,6 +15,7 @@
 //! - `scope`, `window` and `rate`: what figures are computed over, and what a success rate is;
 //! - `confidence`: a rate of success and its interval, as the context of a recovery tells them;
 //! - `target`: parameters that the questions about a target share;
+//! - `replay_lag`: how old the data of a replica is;
 //! - `problems`: which error of the store or the embedder is which answer.
 //!
 //! To add an endpoint, add a file to `endpoint`, with its `operation` for the contract beside its handler, and a line
@@ -34,6 +35,7 @@ mod metrics;
 pub mod openapi;
 mod problems;
 mod rate;
+mod replay_lag;
 mod router;
 mod scope;
 mod state;
@@ -58,6 +60,7 @@ use service_kit::server::{Ended, ListenError, Server};
 pub use cache::{InvalidRedisUrl, Jitter, ReadCache};
 pub use config::{CacheConfig, Config, DEFAULTS, DatabaseConfig, EmbeddingConfig};
 pub use problems::{AMBIGUOUS_NAME, EMBEDDING_PENDING};
+pub use replay_lag::ReplayLag;
 pub use router::{Guards, router};
 pub use state::{Options, State};
 
@@ -123,7 +126,8 @@ impl ContextApi {
         let (health, starting) = Health::starting(host.shutdown.clone());
         server.serve_probes(&health.router());
         let reader = database::connect(&config.database, embedder.model()).await?;
-        let cache = ReadCache::new(&config.cache, &reader, host.clock.clone(), Jitter::from_os())?;
+        let lag = ReplayLag::watch(&reader, config.database.max_replay_lag);
+        let cache = ReadCache::new(&config.cache, &reader, host.clock.clone(), Jitter::from_os(), lag)?;
         Ok(Self {
             server,
             health,
@@ -210,10 +214,11 @@ impl ContextApi {
     }
 }
 
-/// What readiness depends on. A database that has moved to another model still answers everything but searches, and
-/// without Redis answers come from memory and the database.
+/// What readiness depends on. A database that has moved to another model still answers everything but searches, a
+/// replica that lags answers what it has, and without Redis answers come from memory and the database.
 pub fn checks(reader: &Reader, model: ModelIdentity, cache: &ReadCache) -> HealthBuilder {
     let (reader, moved, cache) = (reader.clone(), reader.clone(), cache.clone());
+    let lag = cache.replay_lag().clone();
     let checks = Health::builder()
         .required("database", move || {
             let reader = reader.clone();
@@ -236,7 +241,8 @@ pub fn checks(reader: &Reader, model: ModelIdentity, cache: &ReadCache) -> Healt
                     Err(error) => Err(CheckFailure::new("the database does not answer").with_cause(error)),
                 }
             }
-        });
+        })
+        .optional("replay_lag", move || std::future::ready(lag.check()));
     if !cache.has_redis() {
         return checks;
     }

@@ -13,6 +13,8 @@ const DIMENSION: usize = 64;
 
 /// A migrated schema of its own on the shared server. Dropping it drops the schema.
 pub struct Database {
+    /// Address of a server of the test's own; `None` for the shared one.
+    server: Option<String>,
     schema: SchemaName,
     model: ModelIdentity,
 }
@@ -20,13 +22,7 @@ pub struct Database {
 impl Database {
     /// A schema for vectors of the deterministic test model.
     pub async fn new(service: &str) -> Self {
-        let info = Hashed::new(DIMENSION).info().clone();
-        let model = ModelIdentity {
-            name: info.name,
-            version: info.version,
-            dimension: info.dimension,
-        };
-        Self::with_model(service, model).await
+        Self::with_model(service, Self::test_model()).await
     }
 
     /// A schema for vectors of another model.
@@ -36,10 +32,31 @@ impl Database {
         database
     }
 
+    /// A schema for vectors of the deterministic test model on a server of the test's own, with which it goes.
+    pub async fn on_server(url: String, service: &str) -> Self {
+        let mut database = Self::unmigrated(service, Self::test_model());
+        database.server = Some(url);
+        database.migrate().await;
+        database
+    }
+
+    fn test_model() -> ModelIdentity {
+        let info = Hashed::new(DIMENSION).info().clone();
+        ModelIdentity {
+            name: info.name,
+            version: info.version,
+            dimension: info.dimension,
+        }
+    }
+
     /// A schema that does not exist yet.
     pub fn unmigrated(service: &str, model: ModelIdentity) -> Self {
         let schema = SchemaName::new(run().schema_name(service)).expect("a plain schema name");
-        Self { schema, model }
+        Self {
+            server: None,
+            schema,
+            model,
+        }
     }
 
     /// Brings the schema up to date.
@@ -94,13 +111,13 @@ impl Database {
     /// URL of the schema's owner.
     #[must_use]
     pub fn url(&self) -> String {
-        run().url().to_owned()
+        self.server.clone().unwrap_or_else(|| run().url().to_owned())
     }
 
     /// URL of the role that may only read the context schema.
     #[must_use]
     pub fn reader_url(&self) -> String {
-        let url = run().url();
+        let url = self.url();
         let (scheme, rest) = url.split_once("://").expect("a URL");
         let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
         format!("{scheme}://{READER_ROLE}:{READER_PASSWORD}@{address}")
@@ -141,6 +158,8 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        run().drop_schema(self.schema.data().to_owned());
+        if self.server.is_none() {
+            run().drop_schema(self.schema.data().to_owned());
+        }
     }
 }

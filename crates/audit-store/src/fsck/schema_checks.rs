@@ -118,7 +118,7 @@ const VIEWS: Check = Check::error(
 );
 
 /// The contract, as far as names go: the views of the context schema with their columns.
-const CONTRACT_VIEWS: [(&str, &str); 8] = [
+const CONTRACT_VIEWS: [(&str, &str); 9] = [
     (
         "analyses",
         "id incident_id namespace name created_at remediation_request_ref signal_type signal_context llm_provider \
@@ -126,6 +126,7 @@ const CONTRACT_VIEWS: [(&str, &str); 8] = [
          investigation_seconds phase message started_at completed_at correlation_id embedding_id last_event_id \
          recorded_by updated_at",
     ),
+    ("changes", "transaction_id record_kind incident_id"),
     (
         "contract",
         "contract_version embedding_model embedding_model_version embedding_dimension",

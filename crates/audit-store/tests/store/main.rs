@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "test support: a failure is the test's failure")]
 
 mod batches;
+mod changes;
 mod compatibility;
 mod fsck;
 mod guards;

@@ -1,18 +1,20 @@
 //! One answer with its times, in memory and as bytes in Redis.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 
+use super::changes::Seen;
 use super::key::Key;
 
 /// Version of the bytes. Values of another version are ignored, and overwritten by the next load.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const MAGIC: &[u8; 4] = b"KCA\n";
-/// Magic, format, kind, three times.
-const HEADER_BYTES: usize = MAGIC.len() + 2 + 3 * 8;
+/// Magic, format, kind, three times, lag, horizon.
+const HEADER_BYTES: usize = MAGIC.len() + 2 + 5 * 8;
 const CHECKSUM_BYTES: usize = 32;
 
 /// How far the clock of the replica that stored a value may be ahead of ours.
@@ -33,11 +35,15 @@ pub(super) struct Entry {
     pub(super) answer: Answer,
     /// Strong: a digest of the body, in quotes. Empty for what was not found.
     pub(super) etag: String,
-    /// When its load began: whatever was committed before is in it.
+    /// When its load began: whatever was committed before, less the lag, is in it.
     pub(super) stored: DateTime<Utc>,
     pub(super) fresh_until: DateTime<Utc>,
     /// Until then it may be told when the database is away.
     pub(super) stale_until: DateTime<Utc>,
+    /// How far the database lagged behind its primary then: that much older is what it tells.
+    pub(super) lag: Duration,
+    /// What else is certainly in it. Nothing is, as far as it is not said.
+    pub(super) seen: Seen,
 }
 
 impl Entry {
@@ -57,6 +63,8 @@ impl Entry {
             stored,
             fresh_until,
             stale_until,
+            lag: Duration::ZERO,
+            seen: Seen::default(),
         }
     }
 
@@ -69,9 +77,11 @@ impl Entry {
         now < self.stale_until && self.stored <= now + CLOCK_SKEW
     }
 
-    /// Whole seconds since it was stored.
+    /// Whole seconds since what it tells was all there was.
     pub(super) fn age(&self, now: DateTime<Utc>) -> i64 {
-        (now - self.stored).num_seconds().max(0)
+        let since = (now - self.stored).max(TimeDelta::zero());
+        let lag = TimeDelta::from_std(self.lag).unwrap_or(TimeDelta::MAX);
+        since.checked_add(&lag).unwrap_or(TimeDelta::MAX).num_seconds()
     }
 
     /// Bytes of the answer.
@@ -94,6 +104,10 @@ impl Entry {
         for time in [self.stored, self.fresh_until, self.stale_until] {
             bytes.extend_from_slice(&time.timestamp_micros().to_be_bytes());
         }
+        let lag = i64::try_from(self.lag.as_millis()).unwrap_or(i64::MAX);
+        for number in [lag, self.seen.horizon] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
         bytes.extend_from_slice(content);
         let sum = checksum(key, &bytes);
         bytes.extend_from_slice(&sum);
@@ -104,22 +118,28 @@ impl Entry {
     pub(super) fn decode(key: &Key, bytes: &[u8]) -> Option<Self> {
         let (value, sum) = bytes.split_at_checked(bytes.len().checked_sub(CHECKSUM_BYTES)?)?;
         let (header, content) = value.split_at_checked(HEADER_BYTES)?;
-        let (prefix, times) = header.split_at_checked(MAGIC.len() + 2)?;
+        let (prefix, numbers) = header.split_at_checked(MAGIC.len() + 2)?;
         if !prefix.starts_with(MAGIC) || prefix[MAGIC.len()] != FORMAT || sum != checksum(key, value) {
             return None;
         }
-        let mut times = times.chunks_exact(8).map(|time| {
-            let micros = i64::from_be_bytes(time.try_into().ok()?);
-            DateTime::from_timestamp_micros(micros)
-        });
-        let mut time = || times.next().flatten();
+        let mut numbers = numbers
+            .chunks_exact(8)
+            .map(|number| number.try_into().map(i64::from_be_bytes));
+        let mut number = || numbers.next().and_then(Result::ok);
+        let mut time = || DateTime::from_timestamp_micros(number()?);
         let (stored, fresh_until, stale_until) = (time()?, time()?, time()?);
+        let lag = Duration::from_millis(number()?.try_into().ok()?);
+        let horizon = number()?;
         let answer = match prefix[MAGIC.len() + 1] {
             0 => Answer::Found(Bytes::copy_from_slice(content)),
             1 => Answer::Absent(String::from_utf8(content.to_vec()).ok()?),
             _ => return None,
         };
-        Some(Self::new(answer, stored, fresh_until, stale_until))
+        Some(Self {
+            lag,
+            seen: Seen::through(horizon),
+            ..Self::new(answer, stored, fresh_until, stale_until)
+        })
     }
 }
 
@@ -152,7 +172,11 @@ mod tests {
     }
 
     fn entry(answer: Answer) -> Entry {
-        Entry::new(answer, at(0), at(5), at(30))
+        Entry {
+            lag: Duration::from_millis(1_500),
+            seen: Seen::through(1_234_567_890_123),
+            ..Entry::new(answer, at(0), at(5), at(30))
+        }
     }
 
     #[test]
@@ -204,6 +228,6 @@ mod tests {
         let before = at(0) - TimeDelta::milliseconds(1_001);
         assert!(!entry.is_fresh(before) && !entry.is_usable(before));
         assert!(entry.is_fresh(at(0) - CLOCK_SKEW));
-        assert_eq!((entry.age(at(7)), entry.age(before)), (7, 0));
+        assert_eq!((entry.age(at(7)), entry.age(before)), (8, 1));
     }
 }

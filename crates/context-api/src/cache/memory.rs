@@ -37,12 +37,16 @@ impl Memory {
         self.0.get(key).await
     }
 
-    /// Keeps an answer unless there is one that was stored later.
+    /// Keeps an answer unless there is one that was stored later. One of another replica, whose clock is another, gives
+    /// way to one that was loaded here after more looks.
     pub(super) async fn put(&self, key: Key, entry: Arc<Entry>) {
         self.0
             .entry(key)
             .and_compute_with(|present| {
-                let newer = present.is_none_or(|present| present.value().stored <= entry.stored);
+                let newer = present.is_none_or(|present| {
+                    let present = present.value();
+                    present.stored <= entry.stored || !present.seen.has_all_of(entry.seen)
+                });
                 std::future::ready(if newer { Op::Put(entry) } else { Op::Nop })
             })
             .await;

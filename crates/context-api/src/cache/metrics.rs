@@ -7,10 +7,12 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetri
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
+use super::changes::Reason;
 use super::memory::Memory;
 use super::redis::Away;
+use super::watch::LastLook;
 
 /// Where an answer may be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,12 +41,20 @@ struct Load {
     result: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Invalidation {
+    tier: &'static str,
+    reason: &'static str,
+}
+
 /// Handles of the metrics; clones count together.
 #[derive(Clone, Debug)]
 pub(super) struct CacheMetrics {
     lookups: Family<Lookup, Counter>,
     loads: Family<Load, Counter>,
     stale: Counter,
+    invalidations: Family<Invalidation, Counter>,
+    look_failures: Counter,
     written: Counter,
     connected: Gauge,
 }
@@ -70,6 +80,8 @@ impl CacheMetrics {
             lookups: Family::default(),
             loads: Family::default(),
             stale: Counter::default(),
+            invalidations: Family::default(),
+            look_failures: Counter::default(),
             written: Counter::default(),
             connected: Gauge::default(),
         };
@@ -80,10 +92,17 @@ impl CacheMetrics {
         for result in ["found", "absent", "failed"] {
             metrics.loads.get_or_create_owned(&Load { result });
         }
+        for tier in [Tier::Memory, Tier::Redis] {
+            for reason in Reason::ALL {
+                metrics
+                    .invalidations
+                    .get_or_create_owned(&invalidation(tier, reason));
+            }
+        }
         metrics
     }
 
-    pub(super) fn register(&self, registry: &mut Registry, memory: &Memory) {
+    pub(super) fn register(&self, registry: &mut Registry, memory: &Memory, last_look: Option<LastLook>) {
         registry.register(
             "cache_lookups",
             "Looks into a tier of the cache. A miss is an answer that is absent or no longer fresh; invalid is one that \
@@ -102,6 +121,17 @@ impl CacheMetrics {
             self.stale.clone(),
         );
         registry.register(
+            "cache_invalidations",
+            "Answers within their lifetime that were not told because of a change: records is any record, incident one of \
+             the incident told of, anything a connection for looking that was lost or more changes than are told apart",
+            self.invalidations.clone(),
+        );
+        registry.register(
+            "cache_look_failures",
+            "Looks for changes in the database that failed",
+            self.look_failures.clone(),
+        );
+        registry.register(
             "cache_redis_written",
             "Answers written to Redis",
             self.written.clone(),
@@ -112,6 +142,9 @@ impl CacheMetrics {
             self.connected.clone(),
         );
         registry.register_collector(Box::new(Held(memory.clone())));
+        if let Some(last_look) = last_look {
+            registry.register_collector(Box::new(LookAge(last_look)));
+        }
     }
 
     pub(super) fn hit(&self, tier: Tier) {
@@ -149,12 +182,46 @@ impl CacheMetrics {
         self.stale.inc();
     }
 
+    pub(super) fn invalidated(&self, tier: Tier, reason: Reason) {
+        self.invalidations
+            .get_or_create(&invalidation(tier, reason))
+            .inc();
+    }
+
+    pub(super) fn look_failed(&self) {
+        self.look_failures.inc();
+    }
+
     pub(super) fn redis_written(&self) {
         self.written.inc();
     }
 
     pub(super) fn redis_connected(&self, connected: bool) {
         self.connected.set(connected.into());
+    }
+}
+
+fn invalidation(tier: Tier, reason: Reason) -> Invalidation {
+    Invalidation {
+        tier: tier.as_str(),
+        reason: reason.as_str(),
+    }
+}
+
+/// The time since the last look for changes, taken when somebody asks.
+#[derive(Debug)]
+struct LookAge(LastLook);
+
+impl Collector for LookAge {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let gauge = ConstGauge::new(self.0.age().as_secs_f64());
+        let metric = encoder.encode_descriptor(
+            "cache_look_age",
+            "Time since the last look for changes that succeeded began: what was committed before is known.",
+            Some(&Unit::Seconds),
+            gauge.metric_type(),
+        )?;
+        gauge.encode(metric)
     }
 }
 

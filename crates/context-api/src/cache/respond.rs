@@ -11,6 +11,7 @@ use serde::Serialize;
 use service_kit::Problem;
 use tracing::Instrument as _;
 
+use super::changes::About;
 use super::entry::Answer;
 use super::{How, ReadCache, Served};
 use crate::state::State;
@@ -24,6 +25,7 @@ const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, no-cache")
 #[derive(Debug, Clone)]
 pub(crate) struct Question {
     uri: Uri,
+    about: About,
     /// `Cache-Control: no-cache`.
     refresh: bool,
     if_none_match: Vec<HeaderValue>,
@@ -38,6 +40,12 @@ impl<S: Sync> FromRequestParts<S> for Question {
 }
 
 impl Question {
+    /// Says that nothing but the records of one incident changes the answer.
+    pub(crate) fn about_incident(self, id: i64) -> Self {
+        let about = About::Incident(id);
+        Self { about, ..self }
+    }
+
     fn of(uri: &Uri, headers: &HeaderMap) -> Self {
         let refresh = headers
             .get_all(header::CACHE_CONTROL)
@@ -47,6 +55,7 @@ impl Question {
             .any(|directive| directive.trim().eq_ignore_ascii_case("no-cache"));
         Self {
             uri: uri.clone(),
+            about: About::Records,
             refresh,
             if_none_match: headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect(),
         }
@@ -75,7 +84,7 @@ pub(crate) async fn cached<T: Serialize>(
 ) -> Result<Response, Problem> {
     let cache = &state.cache;
     let key = cache.key(&question.uri);
-    let asked = cache.get(key, question.refresh, load);
+    let asked = cache.get(key, question.about, question.refresh, load);
     match asked.instrument(tracing::info_span!("cache")).await {
         Ok(served) => respond(cache, &question, &served),
         Err(problem) => {

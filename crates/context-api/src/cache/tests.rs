@@ -49,7 +49,11 @@ impl Fixture {
 
     /// What is told, and how; or the code of the problem.
     async fn ask(&self, problem: Option<Problem>) -> (String, Option<How>) {
-        tell(self.cache.get(key("/"), false, self.load(problem)).await)
+        tell(
+            self.cache
+                .get(key("/"), About::Records, false, self.load(problem))
+                .await,
+        )
     }
 
     fn loads(&self) -> usize {
@@ -98,7 +102,7 @@ async fn a_thousand_misses_of_one_key_make_one_load() {
                 gate.notified().await;
                 number
             };
-            tell(cache.get(key("/"), false, load).await)
+            tell(cache.get(key("/"), About::Records, false, load).await)
         });
     }
     while fixture.loads() == 0 {
@@ -122,7 +126,7 @@ async fn a_load_goes_on_when_its_first_caller_gives_up() {
     };
     let asked = timeout(
         Duration::from_millis(20),
-        fixture.cache.get(key("/"), false, gated),
+        fixture.cache.get(key("/"), About::Records, false, gated),
     );
     assert!(asked.await.is_err());
     let second = fixture.ask(None);
@@ -136,7 +140,7 @@ async fn a_load_goes_on_when_its_first_caller_gives_up() {
 async fn a_load_that_panics_fails_who_waits_and_nobody_after() {
     let fixture = Fixture::new();
     let panics = async { if true { panic!("on purpose") } else { Ok(json!(1)) } };
-    let result = fixture.cache.get(key("/"), false, panics).await;
+    let result = fixture.cache.get(key("/"), About::Records, false, panics).await;
     assert_eq!(tell(result), failed("internal-error"));
     assert_eq!(fixture.ask(None).await, told("1", MISSED));
 }
@@ -159,7 +163,11 @@ async fn the_lifetime_counts_from_the_beginning_of_the_load() {
         clock.advance(TTL - Duration::from_secs(1));
         load.await
     };
-    let served = fixture.cache.get(key("/"), false, slow).await.unwrap();
+    let served = fixture
+        .cache
+        .get(key("/"), About::Records, false, slow)
+        .await
+        .unwrap();
     assert_eq!(served.entry.age(fixture.clock.now()), 9);
     fixture.clock.advance(Duration::from_secs(1));
     assert_eq!(fixture.ask(None).await, told("2", MISSED));
@@ -174,7 +182,10 @@ async fn a_stale_answer_is_told_only_while_the_database_is_away() {
     assert_eq!(fixture.ask(away()).await, told("2", How::Stale));
     let bug = Some(Problem::internal("bug"));
     assert_eq!(fixture.ask(bug).await, failed("internal-error"));
-    let refused = fixture.cache.get(key("/"), true, fixture.load(away())).await;
+    let refused = fixture
+        .cache
+        .get(key("/"), About::Records, true, fixture.load(away()))
+        .await;
     assert_eq!(tell(refused), failed("service-unavailable"));
     assert_eq!(fixture.ask(None).await, told("6", MISSED));
     fixture.clock.advance(TTL + STALE_FOR);
@@ -188,7 +199,10 @@ async fn nobody_waits_for_a_database_that_is_known_to_be_away_and_hangs() {
     fixture.clock.advance(TTL);
     assert_eq!(fixture.ask(away()).await, told("1", How::Stale));
     let hangs = std::future::pending::<Result<usize, Problem>>();
-    let asked = timeout(Duration::from_secs(5), fixture.cache.get(key("/"), false, hangs));
+    let asked = timeout(
+        Duration::from_secs(5),
+        fixture.cache.get(key("/"), About::Records, false, hangs),
+    );
     assert_eq!(tell(asked.await.unwrap()), told("1", How::Stale));
 }
 
@@ -209,7 +223,10 @@ async fn absence_is_kept_for_its_own_time_and_never_stale() {
 async fn a_client_that_wants_no_kept_answer_renews_it_for_all() {
     let fixture = Fixture::new();
     assert_eq!(fixture.ask(None).await, told("1", MISSED));
-    let renewed = fixture.cache.get(key("/"), true, fixture.load(None)).await;
+    let renewed = fixture
+        .cache
+        .get(key("/"), About::Records, true, fixture.load(None))
+        .await;
     assert_eq!(tell(renewed), told("2", How::Bypassed));
     assert_eq!(fixture.ask(None).await, told("2", HIT));
 }
@@ -220,7 +237,7 @@ async fn a_cache_that_is_off_keeps_nothing() {
     let off = ReadCache::local(&CacheConfig::off(), Scope::of_tests(), clock, Jitter::seeded(1));
     for number in 1..=3 {
         let load = async move { Ok(number) };
-        let served = off.get(key("/"), false, load).await;
+        let served = off.get(key("/"), About::Records, false, load).await;
         assert_eq!(tell(served), told(&number.to_string(), MISSED));
     }
 }

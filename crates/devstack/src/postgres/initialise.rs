@@ -4,7 +4,7 @@ use std::{
     fs::{self, DirBuilder, File},
     io::Write,
     os::unix::fs::DirBuilderExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Output, Stdio},
 };
 
@@ -13,9 +13,10 @@ use super::{
     account::Account, instance::Instance,
 };
 
-/// Who may connect: with a password, over loopback.
+/// Who may connect: with a password, over loopback. A replica does so too.
 const CLIENT_AUTHENTICATION: &str = "# Written by kubernaut when it made this data directory.\n\
-    host all all 127.0.0.1/32 scram-sha-256\n";
+    host all all 127.0.0.1/32 scram-sha-256\n\
+    host replication all 127.0.0.1/32 scram-sha-256\n";
 
 /// A server's directory while no server runs in it.
 pub(super) struct Offline<'a> {
@@ -33,15 +34,7 @@ impl Offline<'_> {
             Some(password) => password,
             None => instance.make_password()?,
         };
-        let new = instance.new_data();
-        if new.exists() {
-            fs::remove_dir_all(&new).map_err(PostgresError::io("remove", &new))?;
-        }
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&new)
-            .map_err(PostgresError::io("create", &new))?;
-        self.account.give(&new)?;
+        let new = self.make_new_data()?;
         self.initdb(&new)?;
         let path = new.join("pg_hba.conf");
         File::create(&path)
@@ -52,12 +45,61 @@ impl Offline<'_> {
             .map_err(PostgresError::io("write", &path))?;
         self.set_password(&new, &password)?;
         self.execute(&new, &format!("CREATE DATABASE {DATABASE}"), &password)?;
+        self.complete(&new)
+    }
 
-        let data = instance.data();
-        fs::rename(&new, &data).map_err(PostgresError::io("rename to", &data))?;
-        File::open(instance.directory())
+    /// Makes the data directory a copy of a running server's that follows it from then on. The superuser has the same
+    /// password.
+    pub(super) fn copy(&self, port: u16, password: &str) -> Result<(), PostgresError> {
+        let instance = self.instance;
+        instance.keep_password(password)?;
+        let new = self.make_new_data()?;
+        let program = self.package.program(self.options.major, "pg_basebackup");
+        let mut command = self.account.command(&program);
+        // What it connects with, the password included, goes into the settings of the copy.
+        command
+            .args([
+                "--write-recovery-conf",
+                "--wal-method=stream",
+                "--checkpoint=fast",
+            ])
+            .args(["--host=127.0.0.1", "--no-password"])
+            .arg(format!("--port={port}"))
+            .arg(format!("--username={SUPERUSER}"))
+            .arg("--pgdata")
+            .arg(&new)
+            .env("PGPASSWORD", password);
+        if self.options.durability == Durability::Disposable {
+            command.arg("--no-sync");
+        }
+        let output = command.output().map_err(PostgresError::io("run", &program))?;
+        if !output.status.success() {
+            return Err(failed(instance, "pg_basebackup", &output, password));
+        }
+        self.complete(&new)
+    }
+
+    /// An empty directory for the data, removing one that was not completed.
+    fn make_new_data(&self) -> Result<PathBuf, PostgresError> {
+        let new = self.instance.new_data();
+        if new.exists() {
+            fs::remove_dir_all(&new).map_err(PostgresError::io("remove", &new))?;
+        }
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&new)
+            .map_err(PostgresError::io("create", &new))?;
+        self.account.give(&new)?;
+        Ok(new)
+    }
+
+    /// Lets the data directory appear.
+    fn complete(&self, new: &Path) -> Result<(), PostgresError> {
+        let (directory, data) = (self.instance.directory(), self.instance.data());
+        fs::rename(new, &data).map_err(PostgresError::io("rename to", &data))?;
+        File::open(directory)
             .and_then(|directory| directory.sync_all())
-            .map_err(PostgresError::io("sync", instance.directory()))
+            .map_err(PostgresError::io("sync", directory))
     }
 
     /// Gives the superuser a new password, for a server whose password file was lost.

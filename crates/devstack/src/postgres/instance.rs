@@ -140,6 +140,13 @@ impl Instance {
             .try_fill_bytes(&mut bytes)
             .map_err(|error| PostgresError::io("draw a password for", &path)(io::Error::other(error)))?;
         let password: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.keep_password(&password)?;
+        Ok(password)
+    }
+
+    /// Keeps the superuser's password.
+    pub(super) fn keep_password(&self, password: &str) -> Result<(), PostgresError> {
+        let path = self.directory.join("password");
         private()
             .truncate(true)
             .open(&path)
@@ -147,8 +154,7 @@ impl Instance {
                 file.write_all(password.as_bytes())?;
                 file.sync_all()
             })
-            .map_err(PostgresError::io("write", &path))?;
-        Ok(password)
+            .map_err(PostgresError::io("write", &path))
     }
 
     /// The port of the last start.

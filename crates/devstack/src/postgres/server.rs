@@ -58,6 +58,30 @@ impl Postgres {
     /// # Errors
     /// [`PostgresError`]; no server is left running then.
     pub fn start(package: &PostgresPackage, options: &PostgresOptions) -> Result<Self, PostgresError> {
+        Self::start_behind(package, options, None)
+    }
+
+    /// Starts a hot standby: it follows `primary`, and answers whoever only reads. Its first start copies all data; a
+    /// later one goes on from where it was.
+    ///
+    /// The primary must write what a standby needs, as a durable one does, and have been made by this version of the
+    /// program. The superuser's password is the primary's. A standby of another server stays one of that.
+    ///
+    /// # Errors
+    /// [`PostgresError`]; no standby is left running then.
+    pub fn start_replica(
+        package: &PostgresPackage,
+        options: &PostgresOptions,
+        primary: &Self,
+    ) -> Result<Self, PostgresError> {
+        Self::start_behind(package, options, Some(primary))
+    }
+
+    fn start_behind(
+        package: &PostgresPackage,
+        options: &PostgresOptions,
+        primary: Option<&Self>,
+    ) -> Result<Self, PostgresError> {
         let instance = Instance::open(&options.directory)?;
         let account = Account::choose(&instance.data())?;
         account.check_reach(&package.program(options.major, "postgres"))?;
@@ -78,7 +102,10 @@ impl Postgres {
             instance.clear_earlier_server()?;
             account.give(&instance.data())?;
         } else {
-            offline.initialise()?;
+            match primary {
+                None => offline.initialise()?,
+                Some(primary) => offline.copy(primary.port, &primary.password)?,
+            }
         }
         let password = match instance.password()? {
             Some(password) => password,

@@ -350,3 +350,50 @@ fn child_is_an_ordinary_user() {
     );
     server.stop().unwrap();
 }
+
+fn a_replica_follows(major: Major) {
+    let limit = Duration::from_secs(20);
+    let directory = directory();
+    let options = |name| PostgresOptions {
+        major,
+        settings: vec![("fsync".into(), "off".into())],
+        ..PostgresOptions::new(major, directory.path().join(name))
+    };
+    let primary = start(&options("primary"));
+    query(
+        major,
+        &primary.url(),
+        "CREATE TABLE t AS SELECT generate_series(1, 10) n",
+    );
+    let replicate = || {
+        Postgres::start_replica(package(), &options("standby"), &primary)
+            .unwrap_or_else(|error| panic!("{error}"))
+    };
+    let standby = replicate();
+    // The copy of its own address: the password is the primary's.
+    assert_eq!(query(major, &standby.url(), "SELECT pg_is_in_recovery()"), "t");
+    let counted = |standby: &Postgres| query(major, &standby.url(), "SELECT count(*) FROM t");
+    wait_until("the copy", limit, || counted(&standby) == "10");
+    query(major, &primary.url(), "INSERT INTO t VALUES (11)");
+    wait_until("the row", limit, || counted(&standby) == "11");
+    let refused = psql(major, &standby.url(), "INSERT INTO t VALUES (12)");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("read-only transaction"));
+
+    // A later start copies nothing and goes on from where it was.
+    standby.stop().unwrap();
+    query(major, &primary.url(), "INSERT INTO t VALUES (12)");
+    let standby = replicate();
+    wait_until("what it had missed", limit, || counted(&standby) == "12");
+    primary.stop().unwrap();
+    assert_eq!(counted(&standby), "12");
+}
+
+#[test]
+fn a_replica_of_version_18_follows_and_serves_without_its_primary() {
+    a_replica_follows(Major::V18);
+}
+
+#[test]
+fn a_replica_of_version_16_follows_and_serves_without_its_primary() {
+    a_replica_follows(Major::V16);
+}

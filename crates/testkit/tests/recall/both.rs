@@ -75,7 +75,7 @@ impl Both {
         Self::on(Database::with_model("recall", model).await, embedder).await
     }
 
-    async fn on(database: Database, embedder: Embedder) -> Self {
+    pub(crate) async fn on(database: Database, embedder: Embedder) -> Self {
         let clock = Clock::manual(Database::now());
         let store = database.store().await;
         let mut config = Config::load(None, []).expect("the default configuration");

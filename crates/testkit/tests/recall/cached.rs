@@ -1,12 +1,14 @@
 //! A replica of Context API that keeps answers, on the schema of `Both`.
 
+use std::fmt::Debug;
+use std::str::FromStr;
 use std::time::Duration;
 
 use audit_store::{ConnectOptions, Reader};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderName, Request};
-use context_api::{CacheConfig, Jitter, ReadCache};
+use context_api::{CacheConfig, Jitter, ReadCache, ReplayLag};
 use embedding::{CacheOptions, EmbeddingCache};
 use service_kit::config::Secret;
 use service_kit::metrics::{Registry, registry, render};
@@ -17,6 +19,10 @@ use crate::both::{Both, open};
 
 /// How long the replicas of tests keep an answer; jitter takes up to a tenth.
 pub(crate) const TTL: Duration = Duration::from_secs(10);
+/// With more lag than this a replica of the database is degraded.
+pub(crate) const MAX_REPLAY_LAG: Duration = Duration::from_millis(1_500);
+/// How often those look that look for changes.
+const REFRESH_INTERVAL: Duration = Duration::from_millis(20);
 pub(crate) const STALE_FOR: Duration = Duration::from_secs(300);
 
 pub(crate) struct Replica {
@@ -30,18 +36,37 @@ impl Replica {
         Self::on(both, &both.database.reader_options(), redis_url).await
     }
 
+    /// One that looks for changes, and has looked.
+    pub(crate) async fn watching(both: &Both, options: &ConnectOptions, redis_url: &str) -> Self {
+        let replica = Self::with(both, options, redis_url, REFRESH_INTERVAL).await;
+        replica.looked().await;
+        replica
+    }
+
     /// With a database at the end of another way.
     pub(crate) async fn on(both: &Both, options: &ConnectOptions, redis_url: &str) -> Self {
+        Self::with(both, options, redis_url, Duration::ZERO).await
+    }
+
+    async fn with(
+        both: &Both,
+        options: &ConnectOptions,
+        redis_url: &str,
+        refresh_interval: Duration,
+    ) -> Self {
         let reader = Reader::connect(options).await.expect("a connection");
         let config = CacheConfig {
             memory_max_bytes: 1_000_000,
             ttl: TTL,
+            refresh_interval,
             negative_ttl: Duration::from_secs(1),
             stale_for: STALE_FOR,
             redis_url: Secret::new(redis_url),
             redis_timeout: Duration::from_millis(50),
         };
-        let cache = ReadCache::new(&config, &reader, both.clock.clone(), Jitter::seeded(1)).expect("a cache");
+        let lag = ReplayLag::watch(&reader, MAX_REPLAY_LAG);
+        let clock = both.clock.clone();
+        let cache = ReadCache::new(&config, &reader, clock, Jitter::seeded(1), lag).expect("a cache");
         let embeddings = EmbeddingCache::new(Database::embedder(), CacheOptions::default());
         let options = context_api::Options::default();
         let state = context_api::State::new(reader, embeddings, both.clock.clone(), options)
@@ -69,11 +94,35 @@ impl Replica {
         how(&self.get(path).await)
     }
 
-    /// The value of a metric, its labels in the name.
+    /// Waits for a look that has all that is committed now.
+    pub(crate) async fn looked(&self) {
+        let since = tokio::time::Instant::now();
+        // The age counts from the beginning of the last look.
+        while self.look_age() >= since.elapsed().as_secs_f64() {
+            assert!(since.elapsed() < Duration::from_secs(20), "nobody looks");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// The value of a metric that counts, its labels in the name.
     pub(crate) fn metric(&self, name: &str) -> u64 {
+        self.value(&format!("cache_{name}"))
+    }
+
+    /// The time since the last look for changes, in seconds.
+    pub(crate) fn look_age(&self) -> f64 {
+        self.value("cache_look_age_seconds")
+    }
+
+    /// How far the database lags behind its primary, in seconds.
+    pub(crate) fn replay_lag(&self) -> f64 {
+        self.value("database_replay_lag_seconds")
+    }
+
+    fn value<T: FromStr<Err: Debug>>(&self, name: &str) -> T {
         let text = render(&self.metrics).expect("metrics");
         let line = text.lines().find_map(|line| {
-            line.strip_prefix("contextapi_cache_")?
+            line.strip_prefix("contextapi_")?
                 .strip_prefix(name)?
                 .strip_prefix(' ')
         });
