@@ -75,9 +75,19 @@ impl Replica {
         how(&self.get(path).await)
     }
 
+    /// All metrics as they are scraped.
+    pub(crate) fn exposition(&self) -> String {
+        render(&self.metrics).expect("metrics")
+    }
+
+    /// The metrics, to be served.
+    pub(crate) fn into_metrics(self) -> Registry {
+        self.metrics
+    }
+
     /// The value of a metric, its labels in the name.
     pub(crate) fn metric(&self, name: &str) -> u64 {
-        let text = render(&self.metrics).expect("metrics");
+        let text = self.exposition();
         let line = text.lines().find_map(|line| {
             line.strip_prefix("contextapi_cache_")?
                 .strip_prefix(name)?
