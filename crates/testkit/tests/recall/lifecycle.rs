@@ -114,6 +114,42 @@ async fn an_answer_of_nothing_is_kept_like_any_other() {
 }
 
 #[tokio::test]
+async fn every_answer_to_a_get_is_kept() {
+    let both = Both::new().await;
+    ten(&both).await;
+    let (replica, proxy) = observed(&both).await;
+    let document = context_api::openapi::contract().document();
+    let paths = document["paths"].as_object().expect("paths");
+    let gets = paths.iter().filter(|(_, item)| item.get("get").is_some());
+    let mut asked_for = 0;
+    for (path, _) in gets {
+        let path = path.replace("{id}", "1").replace("{name}", "rr-1");
+        let path = match path.as_str() {
+            "/api/v1/context" | "/api/v1/context/historical" => {
+                path + "?namespace=shop&targetType=Deployment&targetName=checkout"
+            }
+            _ => path,
+        };
+        let first = replica.get(&path).await;
+        assert_eq!(
+            (first.status.as_u16(), how(&first).as_str()),
+            (200, "fwd=miss; stored"),
+            "{path}"
+        );
+        let once = asked(&proxy).await;
+        let again = replica.get(&path).await;
+        assert_eq!(
+            (how(&again).as_str(), &again.body),
+            ("hit; detail=memory", &first.body),
+            "{path}"
+        );
+        assert_eq!(asked(&proxy).await, once, "{path}");
+        asked_for += 1;
+    }
+    assert_eq!((asked_for, replica.metric(LOADS)), (10, 10));
+}
+
+#[tokio::test]
 async fn questions_alike_share_an_answer_and_others_never_do() {
     let both = Both::new().await;
     ten(&both).await;

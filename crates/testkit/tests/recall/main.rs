@@ -29,6 +29,8 @@ mod recovery;
 mod reembed;
 mod refusals;
 mod round_robin;
+mod slow_database;
+mod stopping;
 mod targets;
 mod trend;
 mod volumes;

@@ -404,3 +404,28 @@ async fn a_request_keeps_the_id_its_caller_gave_it_and_gets_one_of_ours_otherwis
     assert_ne!(one.body["requestId"], two.body["requestId"]);
     assert_eq!(header(&two, "cache-status").split(';').nth(1), Some(" hit"));
 }
+
+#[tokio::test]
+async fn a_page_of_another_origin_is_allowed_nothing_and_who_forwarded_a_request_is_not_told_back() {
+    let both = Both::new().await;
+    for method in ["GET", "OPTIONS"] {
+        let request = Request::builder()
+            .method(method)
+            .uri("/api/v1/incidents")
+            .header("origin", "https://elsewhere.example")
+            .header("access-control-request-method", "GET")
+            .header("x-forwarded-for", "203.0.113.7")
+            .body(Body::empty())
+            .expect("a request");
+        let answer = send(&both.context_api, request).await;
+        assert_eq!(answer.status, if method == "GET" { 200 } else { 405 });
+        let told: Vec<_> = answer
+            .headers
+            .iter()
+            .filter(|(name, value)| {
+                name.as_str().starts_with("access-control") || value.as_bytes() == b"203.0.113.7"
+            })
+            .collect();
+        assert_eq!(told.len(), 0, "{told:?}");
+    }
+}
