@@ -33,6 +33,16 @@ impl Replica {
 
     /// With a database at the end of another way.
     pub(crate) async fn on(both: &Both, options: &ConnectOptions, redis_url: &str) -> Self {
+        Self::waiting(both, options, redis_url, Duration::from_millis(50)).await
+    }
+
+    /// With another limit for Redis.
+    pub(crate) async fn waiting(
+        both: &Both,
+        options: &ConnectOptions,
+        redis_url: &str,
+        redis_timeout: Duration,
+    ) -> Self {
         let reader = Reader::connect(options).await.expect("a connection");
         let config = CacheConfig {
             memory_max_bytes: 1_000_000,
@@ -40,7 +50,7 @@ impl Replica {
             negative_ttl: Duration::from_secs(1),
             stale_for: STALE_FOR,
             redis_url: Secret::new(redis_url),
-            redis_timeout: Duration::from_millis(50),
+            redis_timeout,
         };
         let cache = ReadCache::new(&config, &reader, both.clock.clone(), Jitter::seeded(1)).expect("a cache");
         let embeddings = EmbeddingCache::new(Database::embedder(), CacheOptions::default());
