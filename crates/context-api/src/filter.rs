@@ -94,7 +94,7 @@ const RULES: [Rule; 15] = [
     text("status", WORD_CHARS, Text::OneOf(statuses), |filter| &mut filter.status)
         .means("Status of the incident.", "completed"),
     text("workflow", NAME_CHARS, Text::Verbatim, |filter| &mut filter.workflow)
-        .means("Name of the newest workflow run for it.", "raise-memory-limit"),
+        .means("Name of a workflow that was run for it, the newest or an earlier one.", "raise-memory-limit"),
     text("correlationId", CORRELATION_ID_CHARS, Text::Verbatim, |filter| {
         &mut filter.correlation_id
     })

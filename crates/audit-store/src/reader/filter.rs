@@ -50,7 +50,7 @@ impl IncidentFilter {
 /// A macro and not a function, because the query's text must be a literal for the check at compile time, and the
 /// conditions must stand in one place only.
 macro_rules! filtered {
-    ($query:ident $(<$row:ident>)?, $head:literal, $filter:expr, $tail:literal $(, $argument:expr)* $(,)?) => {
+    ($query:ident $(<$row:ident>)?, $head:literal, $filter:expr, $tail:literal $(+ $more:literal)* $(, $argument:expr)* $(,)?) => {
         sqlx::$query!(
             $($row,)?
             $head
@@ -73,7 +73,7 @@ macro_rules! filtered {
               AND ($13::text IS NULL OR i.correlation_id = $13)
               AND ($14::timestamptz IS NULL OR i.created_at >= $14)
               AND ($15::timestamptz IS NULL OR i.created_at < $15) "
-                + $tail,
+                + $tail $(+ $more)*,
             $filter.namespace.as_deref() as _,
             $filter.cluster.as_deref() as _,
             $filter.environment.as_deref() as _,

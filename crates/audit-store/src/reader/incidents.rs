@@ -128,7 +128,7 @@ pub struct IncidentPage {
 
 /// Incidents with the filter's conditions and a tail of the caller's.
 macro_rules! select_incidents {
-    ($filter:expr, $tail:literal $(, $argument:expr)* $(,)?) => {
+    ($filter:expr, $tail:literal $(+ $more:literal)* $(, $argument:expr)* $(,)?) => {
         filtered!(
             query_as<Incident>,
             r#"SELECT i.id AS "id!", i.remediation_name AS "remediation_name!",
@@ -142,10 +142,82 @@ macro_rules! select_incidents {
                i.recorded_by AS "recorded_by!", i.created_at AS "created_at!", i.updated_at AS "updated_at!"
                FROM incidents i"#,
             $filter,
-            $tail
+            $tail $(+ $more)*
             $(, $argument)*
         )
     };
+}
+
+/// The incidents of a page, whose tail has the parameters up to `$19`.
+///
+/// The filter by workflow is the one that is not of the incident itself: as a condition that may be absent it would be
+/// tested on every incident there is.
+macro_rules! page {
+    ($connection:expr, $filter:expr, $tail:literal, $($argument:expr),* $(,)?) => {
+        match OfWorkflow::find($connection, $filter).await? {
+            OfWorkflow::Any => {
+                select_incidents!($filter, $tail, $($argument),*)
+                    .fetch_all($connection)
+                    .await?
+            }
+            OfWorkflow::Few(ids) => {
+                let others = without_workflow($filter);
+                select_incidents!(others, "AND i.id = ANY($20) " + $tail, $($argument),*, &ids)
+                    .fetch_all($connection)
+                    .await?
+            }
+            OfWorkflow::Many(workflow) => {
+                let others = without_workflow($filter);
+                select_incidents!(
+                    others,
+                    "AND EXISTS (
+                         SELECT FROM workflows w
+                         WHERE w.namespace = i.remediation_namespace AND w.remediation_request_ref = i.remediation_name
+                           AND w.workflow_name = $20 AND w.incident_id = i.id
+                         -- Fenced, lest the planner find the incident of every run first.
+                         OFFSET 0) " + $tail,
+                    $($argument),*,
+                    workflow,
+                )
+                .fetch_all($connection)
+                .await?
+            }
+        }
+    };
+}
+
+/// The incidents of up to this many runs of a workflow are looked up by id; of more runs, the list in its order soon
+/// meets enough.
+const FEW_RUNS: i64 = 500;
+
+/// The incidents that a workflow was run for.
+enum OfWorkflow {
+    /// Any: the filter names no workflow.
+    Any,
+    /// Those with these ids.
+    Few(Vec<i64>),
+    /// Too many to name; the workflow's name.
+    Many(String),
+}
+
+impl OfWorkflow {
+    async fn find(connection: &mut sqlx::PgConnection, filter: &IncidentFilter) -> Result<Self, StoreError> {
+        let Some(workflow) = &filter.workflow else {
+            return Ok(Self::Any);
+        };
+        let ids = sqlx::query_scalar!(
+            "SELECT w.incident_id FROM workflows w WHERE w.workflow_name = $1 LIMIT $2",
+            workflow,
+            FEW_RUNS + 1,
+        )
+        .fetch_all(connection)
+        .await?;
+        Ok(if ids.len() > usize::try_from(FEW_RUNS).unwrap_or(usize::MAX) {
+            Self::Many(workflow.clone())
+        } else {
+            Self::Few(ids.into_iter().flatten().collect())
+        })
+    }
 }
 
 impl Reader {
@@ -160,13 +232,7 @@ impl Reader {
     ) -> Result<IncidentPage, StoreError> {
         let mut snapshot = self.snapshot().await?;
         let total = if page.with_total {
-            let count = filtered!(
-                query_scalar,
-                r#"SELECT count(*) AS "total!" FROM incidents i"#,
-                filter,
-                ""
-            );
-            Some(count.fetch_one(&mut *snapshot).await?)
+            Some(count(&mut snapshot, filter).await?)
         } else {
             None
         };
@@ -212,33 +278,59 @@ async fn page_of(
     let (time, id) = after.map(|after| (after.created_at, after.id)).unzip();
     // The comparison of rows is what the index on both columns is walked from; partitions are chosen by the first
     // column alone, and only where it stands alone.
-    let incidents = match page.order {
-        Order::Descending => {
-            select_incidents!(
-                filter,
-                "AND ($18::timestamptz IS NULL OR (i.created_at <= $18 AND (i.created_at, i.id) < ($18, $19::bigint)))
-                 ORDER BY i.created_at DESC, i.id DESC LIMIT $16 OFFSET $17",
-                limit,
-                offset,
-                time as _,
-                id as _,
-            )
-            .fetch_all(connection)
-            .await?
-        }
-        Order::Ascending => {
-            select_incidents!(
-                filter,
-                "AND ($18::timestamptz IS NULL OR (i.created_at >= $18 AND (i.created_at, i.id) > ($18, $19::bigint)))
-                 ORDER BY i.created_at, i.id LIMIT $16 OFFSET $17",
-                limit,
-                offset,
-                time as _,
-                id as _,
-            )
-            .fetch_all(connection)
-            .await?
-        }
+    Ok(match page.order {
+        Order::Descending => page!(
+            &mut *connection,
+            filter,
+            "AND ($18::timestamptz IS NULL OR (i.created_at <= $18 AND (i.created_at, i.id) < ($18, $19::bigint)))
+             ORDER BY i.created_at DESC, i.id DESC LIMIT $16 OFFSET $17",
+            limit,
+            offset,
+            time as _,
+            id as _,
+        ),
+        Order::Ascending => page!(
+            &mut *connection,
+            filter,
+            "AND ($18::timestamptz IS NULL OR (i.created_at >= $18 AND (i.created_at, i.id) > ($18, $19::bigint)))
+             ORDER BY i.created_at, i.id LIMIT $16 OFFSET $17",
+            limit,
+            offset,
+            time as _,
+            id as _,
+        ),
+    })
+}
+
+/// How many incidents pass the filter.
+async fn count(connection: &mut sqlx::PgConnection, filter: &IncidentFilter) -> Result<i64, StoreError> {
+    let Some(workflow) = filter.workflow.as_deref() else {
+        let count = filtered!(
+            query_scalar,
+            r#"SELECT count(*) AS "total!" FROM incidents i"#,
+            filter,
+            ""
+        );
+        return Ok(count.fetch_one(connection).await?);
     };
-    Ok(incidents)
+    let others = without_workflow(filter);
+    // Counting reads what it counts: a join, which may begin with the workflows.
+    let count = filtered!(
+        query_scalar,
+        r#"SELECT count(*) AS "total!" FROM incidents i"#,
+        others,
+        "AND (i.remediation_namespace, i.remediation_name, i.id) IN (
+             SELECT w.namespace, w.remediation_request_ref, w.incident_id FROM workflows w
+             WHERE w.workflow_name = $16)",
+        workflow,
+    );
+    Ok(count.fetch_one(connection).await?)
+}
+
+/// The filter without the condition that is a join.
+fn without_workflow(filter: &IncidentFilter) -> IncidentFilter {
+    IncidentFilter {
+        workflow: None,
+        ..filter.clone()
+    }
 }

@@ -23,6 +23,8 @@ pub(crate) const TTL: Duration = Duration::from_secs(10);
 pub(crate) const MAX_REPLAY_LAG: Duration = Duration::from_millis(1_500);
 /// How often those look that look for changes.
 const REFRESH_INTERVAL: Duration = Duration::from_millis(20);
+/// How long Redis is waited for.
+const REDIS_TIMEOUT: Duration = Duration::from_millis(50);
 pub(crate) const STALE_FOR: Duration = Duration::from_secs(300);
 
 pub(crate) struct Replica {
@@ -38,14 +40,24 @@ impl Replica {
 
     /// One that looks for changes, and has looked.
     pub(crate) async fn watching(both: &Both, options: &ConnectOptions, redis_url: &str) -> Self {
-        let replica = Self::with(both, options, redis_url, REFRESH_INTERVAL).await;
+        let replica = Self::with(both, options, redis_url, REFRESH_INTERVAL, REDIS_TIMEOUT).await;
         replica.looked().await;
         replica
     }
 
     /// With a database at the end of another way.
     pub(crate) async fn on(both: &Both, options: &ConnectOptions, redis_url: &str) -> Self {
-        Self::with(both, options, redis_url, Duration::ZERO).await
+        Self::waiting(both, options, redis_url, REDIS_TIMEOUT).await
+    }
+
+    /// With another limit for Redis.
+    pub(crate) async fn waiting(
+        both: &Both,
+        options: &ConnectOptions,
+        redis_url: &str,
+        redis_timeout: Duration,
+    ) -> Self {
+        Self::with(both, options, redis_url, Duration::ZERO, redis_timeout).await
     }
 
     async fn with(
@@ -53,6 +65,7 @@ impl Replica {
         options: &ConnectOptions,
         redis_url: &str,
         refresh_interval: Duration,
+        redis_timeout: Duration,
     ) -> Self {
         let reader = Reader::connect(options).await.expect("a connection");
         let config = CacheConfig {
@@ -62,7 +75,7 @@ impl Replica {
             negative_ttl: Duration::from_secs(1),
             stale_for: STALE_FOR,
             redis_url: Secret::new(redis_url),
-            redis_timeout: Duration::from_millis(50),
+            redis_timeout,
         };
         let lag = ReplayLag::watch(&reader, MAX_REPLAY_LAG);
         let clock = both.clock.clone();
@@ -94,6 +107,16 @@ impl Replica {
         how(&self.get(path).await)
     }
 
+    /// All metrics as they are scraped.
+    pub(crate) fn exposition(&self) -> String {
+        render(&self.metrics).expect("metrics")
+    }
+
+    /// The metrics, to be served.
+    pub(crate) fn into_metrics(self) -> Registry {
+        self.metrics
+    }
+
     /// Waits for a look that has all that is committed now.
     pub(crate) async fn looked(&self) {
         let since = tokio::time::Instant::now();
@@ -120,7 +143,7 @@ impl Replica {
     }
 
     fn value<T: FromStr<Err: Debug>>(&self, name: &str) -> T {
-        let text = render(&self.metrics).expect("metrics");
+        let text = self.exposition();
         let line = text.lines().find_map(|line| {
             line.strip_prefix("contextapi_")?
                 .strip_prefix(name)?

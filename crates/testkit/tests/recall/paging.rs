@@ -79,3 +79,29 @@ async fn a_time_span_counts_back_from_now() {
     both.clock.advance(std::time::Duration::from_secs(1));
     assert_eq!(both.list("since=24h").await, (vec![], 0));
 }
+
+#[tokio::test]
+async fn the_total_is_of_the_same_moment_as_the_page() {
+    let both = Both::new().await;
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let writing = async {
+        for index in 0..90 {
+            both.incident(&records::remediation(&format!("rr-{index}"))).await;
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    let reading = async {
+        let mut totals = Vec::new();
+        while !done.load(std::sync::atomic::Ordering::Relaxed) {
+            let (page, total) = both.list("limit=100").await;
+            assert_eq!(i64::try_from(page.len()).expect("few"), total);
+            totals.push(total);
+        }
+        totals.dedup();
+        totals.len()
+    };
+    let ((), seen) = tokio::join!(writing, reading);
+    // Otherwise nothing was written between two looks.
+    assert!(seen >= 10, "{seen} different totals");
+    assert_eq!(both.list("limit=100").await.1, 90);
+}

@@ -105,7 +105,8 @@ impl Pair {
     /// What the probe of a Context API on the standby says, with 200.
     async fn readiness(&self, replica: &Replica) -> String {
         let model = self.both.database.model().clone();
-        let probes = context_api::probes(&self.reader().await, model, &replica.cache, Shutdown::new());
+        let checks = context_api::checks(&self.reader().await, model, &replica.cache);
+        let probes = checks.build(Shutdown::new()).router();
         let answer = request::get(&probes, "/readyz").await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         let checks = &answer.body["checks"];
