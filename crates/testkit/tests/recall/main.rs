@@ -17,6 +17,7 @@ mod families;
 mod fields;
 mod filters;
 mod meaning;
+mod nearest;
 mod paging;
 mod rates;
 mod recovery;
