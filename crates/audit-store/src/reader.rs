@@ -38,7 +38,7 @@ pub use recovery::{
     Correlation, Failure, Recorded, Recovery, RecoveryContext, RelatedAlert, RemediationKey, Strategy,
     StrategyKind,
 };
-pub use search::{Hit, Search, Try, Tuning};
+pub use search::{Found, Hit, Question, RECALL_AT, RecallSample, Search, Try, Tuning, score_of_place};
 pub use severities::SeverityCounts;
 pub use success_rates::{Durations, Outcomes, RateGroup, RateKey, SuccessRates};
 pub use trend::{BucketUnit, TrendBucket};

@@ -14,6 +14,7 @@
 //! - [`openapi`]: the contract, put together from the operations of the endpoints;
 //! - `scope`, `window` and `rate`: what figures are computed over, and what a success rate is;
 //! - `confidence`: a rate of success and its interval, as the context of a recovery tells them;
+//! - `self_check`: what share of what they should find searches find, measured in rounds;
 //! - `target`: parameters that the questions about a target share;
 //! - `problems`: which error of the store or the embedder is which answer.
 //!
@@ -36,6 +37,7 @@ mod problems;
 mod rate;
 pub mod router;
 mod scope;
+mod self_check;
 mod state;
 mod target;
 mod window;
@@ -57,9 +59,10 @@ use service_kit::server::{Ended, ListenError, Server};
 use service_kit::shutdown::Shutdown;
 
 pub use cache::{InvalidRedisUrl, Jitter, ReadCache};
-pub use config::{CacheConfig, Config, DEFAULTS, DatabaseConfig, EmbeddingConfig};
+pub use config::{CacheConfig, Config, DEFAULTS, DatabaseConfig, EmbeddingConfig, SearchConfig};
 pub use problems::{AMBIGUOUS_NAME, EMBEDDING_PENDING};
 pub use router::app;
+pub use self_check::SelfCheck;
 pub use state::{Options, State};
 
 /// Prefix of the names of all metrics.
@@ -167,6 +170,7 @@ impl ContextApi {
             },
         )
         .with_cache(cache.clone());
+        let self_check = SelfCheck::new(&state, config.search).start(shutdown.clone());
         let drain_timeout = config.server.drain_timeout;
         let probes = probes(&reader, model, &cache, shutdown.clone());
         let api = app(
@@ -179,6 +183,8 @@ impl ContextApi {
         .merge(probes.clone());
         let metrics = service_kit::metrics::router(Arc::new(registry)).merge(probes);
         let ended = server.serve(api, metrics, shutdown.clone()).await;
+        // Ended by the shutdown, at once.
+        let _ = self_check.await;
         // A connection that died silently may never be given back.
         tokio::select! {
             _ = tokio::time::timeout(drain_timeout, reader.close()) => {}

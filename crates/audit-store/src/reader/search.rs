@@ -4,23 +4,30 @@
 //!
 //! * *from incidents to texts*, exact, where few incidents pass the filter: the distance of every text of each of them;
 //! * *from texts to incidents* otherwise: the nearest texts by the HNSW index, each expanded to its incidents that pass
-//!   the filter, as many as can be among the best. If too few are found, more texts are taken, and in the end all of
-//!   them, without the index.
+//!   the filter, as many as can be among the best. If too few are found, or the last of them lies where the index is no
+//!   longer reliable, more texts are taken, and in the end all incidents that pass are compared, without the index.
 //!
-//! Either way an incident that fails the filter cannot appear, and one that passes is not lost behind others.
+//! Either way an incident that fails the filter cannot appear, and one that passes is not lost behind others. Beside the
+//! vectors, [`Reader::search_fused`] looks for the words of the description as they were written.
 
+mod fused;
 mod nearest;
+mod recall;
 mod tuning;
+mod written;
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use pgvector::Vector;
+use sqlx::PgConnection;
 
 use super::{Evidence, Incident, IncidentFilter, Reader, evidence};
 use crate::StoreError;
 use crate::compatibility::ModelIdentity;
 
+pub use fused::{Found, Question, score_of_place};
+pub use recall::{RECALL_AT, RecallSample};
 pub use tuning::{Try, Tuning};
 
 /// A question to the memory.
@@ -86,25 +93,40 @@ impl Reader {
     async fn nearest(&self, search: &Search, tuning: &Tuning) -> Result<Vec<Hit>, StoreError> {
         let mut snapshot = self.snapshot().await?;
         let candidates = nearest::find(&mut snapshot, search, tuning).await?;
+        let known = Self::known(&mut snapshot, &search.filter, &candidates).await?;
+        snapshot.commit().await?;
+        Ok(candidates
+            .into_iter()
+            .zip(known)
+            .filter_map(|(candidate, known)| {
+                let (incident, evidence) = known?;
+                Some(Hit {
+                    incident,
+                    similarity: candidate.similarity,
+                    record_kind: candidate.record_kind,
+                    text: candidate.text,
+                    evidence,
+                })
+            })
+            .collect())
+    }
+
+    /// The incident of each candidate, and what speaks for and against it.
+    async fn known(
+        snapshot: &mut PgConnection,
+        filter: &IncidentFilter,
+        candidates: &[Candidate],
+    ) -> Result<Vec<Option<(Incident, Evidence)>>, StoreError> {
         let ids: Vec<i64> = candidates.iter().map(|candidate| candidate.incident_id).collect();
-        let mut incidents: HashMap<i64, Incident> = Self::incidents_by_id(&mut snapshot, &ids)
+        let mut incidents: HashMap<i64, Incident> = Self::incidents_by_id(&mut *snapshot, &ids)
             .await?
             .into_iter()
             .map(|incident| (incident.id, incident))
             .collect();
-        let mut evidence = evidence::of(&mut snapshot, &search.filter, &candidates).await?;
-        snapshot.commit().await?;
-        Ok(candidates
+        let mut evidence = evidence::of(snapshot, filter, candidates).await?;
+        Ok(ids
             .into_iter()
-            .filter_map(|candidate| {
-                Some(Hit {
-                    incident: incidents.remove(&candidate.incident_id)?,
-                    similarity: candidate.similarity,
-                    record_kind: candidate.record_kind,
-                    text: candidate.text,
-                    evidence: evidence.remove(&candidate.incident_id)?,
-                })
-            })
+            .map(|id| Some((incidents.remove(&id)?, evidence.remove(&id)?)))
             .collect())
     }
 

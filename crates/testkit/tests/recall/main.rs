@@ -23,5 +23,7 @@ mod rates;
 mod recovery;
 mod reembed;
 mod refusals;
+mod self_check;
 mod targets;
 mod trend;
+mod words;

@@ -25,11 +25,11 @@ pub(super) async fn find(
 }
 
 /// An incident by the keys its texts are found with.
-struct Key {
-    id: i64,
-    created_at: DateTime<Utc>,
-    namespace: String,
-    name: String,
+pub(super) struct Key {
+    pub(super) id: i64,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) namespace: String,
+    pub(super) name: String,
 }
 
 /// The incidents that pass the filter, if they are few enough to be compared one by one.
@@ -56,7 +56,7 @@ async fn few_incidents(
 }
 
 /// Compares every text of each incident.
-async fn from_incidents(
+pub(super) async fn from_incidents(
     connection: &mut PgConnection,
     search: &Search,
     incidents: &[Key],
