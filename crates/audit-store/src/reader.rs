@@ -46,7 +46,7 @@ pub use recovery::{
     StrategyKind,
 };
 pub use replication::Replication;
-pub use search::{Hit, Search};
+pub use search::{Found, Hit, Question, RECALL_AT, RecallSample, Search, Try, Tuning, score_of_place};
 pub use severities::SeverityCounts;
 pub use success_rates::{Durations, Outcomes, RateGroup, RateKey, SuccessRates};
 pub use trend::{BucketUnit, TrendBucket};

@@ -41,6 +41,7 @@ pub struct Config {
     pub database: DatabaseConfig,
     pub embedding: EmbeddingConfig,
     pub cache: CacheConfig,
+    pub search: SearchConfig,
 }
 
 /// The section `[database]`.
@@ -122,6 +123,18 @@ pub struct CacheConfig {
     pub redis_timeout: Duration,
 }
 
+/// The section `[search]`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the keys are described in the default file")]
+pub struct SearchConfig {
+    #[serde(with = "duration")]
+    pub self_check_interval: Duration,
+    pub self_check_sample: u32,
+    #[serde(with = "duration")]
+    pub self_check_timeout: Duration,
+}
+
 impl CacheConfig {
     /// Keeps nothing, looks for nothing, and has no Redis.
     #[must_use]
@@ -184,6 +197,9 @@ mod tests {
         assert_eq!(config.traces.endpoint.expose(), "");
         assert_eq!(config.cache.refresh_interval, Duration::from_secs(1));
         assert_eq!(config.cache.redis_url.expose(), "");
+        assert_eq!(config.search.self_check_interval, Duration::from_secs(300));
+        assert_eq!(config.search.self_check_sample, 20);
+        assert_eq!(config.search.self_check_timeout, Duration::from_secs(5));
     }
 
     #[test]

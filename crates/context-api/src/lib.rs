@@ -14,6 +14,7 @@
 //! - [`openapi`]: the contract, put together from the operations of the endpoints;
 //! - `scope`, `window` and `rate`: what figures are computed over, and what a success rate is;
 //! - `confidence`: a rate of success and its interval, as the context of a recovery tells them;
+//! - `self_check`: what share of what they should find searches find, measured in rounds;
 //! - `target`: parameters that the questions about a target share;
 //! - `replay_lag`: how old the data of a replica is;
 //! - `problems`: which error of the store or the embedder is which answer.
@@ -38,6 +39,7 @@ mod rate;
 mod replay_lag;
 mod router;
 mod scope;
+mod self_check;
 mod state;
 mod target;
 mod window;
@@ -58,10 +60,11 @@ use service_kit::rate_limit::{RateLimiter, SteadyClock};
 use service_kit::server::{Ended, ListenError, Server};
 
 pub use cache::{InvalidRedisUrl, Jitter, ReadCache};
-pub use config::{CacheConfig, Config, DEFAULTS, DatabaseConfig, EmbeddingConfig};
+pub use config::{CacheConfig, Config, DEFAULTS, DatabaseConfig, EmbeddingConfig, SearchConfig};
 pub use problems::{AMBIGUOUS_NAME, EMBEDDING_PENDING};
 pub use replay_lag::ReplayLag;
 pub use router::{Guards, router};
+pub use self_check::SelfCheck;
 pub use state::{Options, State};
 
 /// Prefix of the names of all metrics.
@@ -192,6 +195,7 @@ impl ContextApi {
         };
         let state = State::new(reader.clone(), embeddings, clock, options).with_cache(cache);
         state.register_metrics(&mut registry);
+        let self_check = SelfCheck::new(&state, config.search).start(shutdown.clone());
         let probes = health.router();
         let api = router(state, &guards, boundary).merge(probes.clone());
         let metrics = service_kit::metrics::router(Arc::new(registry)).merge(probes);
@@ -201,6 +205,8 @@ impl ContextApi {
         starting.started(checks);
         tracing::info!(api = %api_address, metrics = %metrics_address, "Context API is ready");
         let ended = serving.until(shutdown.clone()).await;
+        // Ended by the shutdown, at once.
+        let _ = self_check.await;
         // A connection that died silently may never be given back.
         tokio::select! {
             result = tokio::time::timeout(config.server.drain_timeout, reader.close()) => {

@@ -118,7 +118,7 @@ const VIEWS: Check = Check::error(
 );
 
 /// The contract, as far as names go: the views of the context schema with their columns.
-const CONTRACT_VIEWS: [(&str, &str); 9] = [
+const CONTRACT_VIEWS: [(&str, &str); 10] = [
     (
         "analyses",
         "id incident_id namespace name created_at remediation_request_ref signal_type signal_context llm_provider \
@@ -151,8 +151,9 @@ const CONTRACT_VIEWS: [(&str, &str); 9] = [
         "id remediation_name remediation_namespace signal_type alert_name signal_namespace alert_fingerprint severity \
          cluster environment resource_namespace resource_kind resource_name action_type action_parameters phase status \
          priority message reason error_message root_cause workflow labels original_payload correlation_id start_time \
-         end_time duration_ms recorded_by created_at updated_at embedding_id embedding last_event_id",
+         end_time duration_ms recorded_by created_at updated_at embedding_id embedding last_event_id words",
     ),
+    ("related_words", "record_kind incident_id embedding_id words"),
     ("texts", "id model text embedding"),
     (
         "workflows",

@@ -1,27 +1,28 @@
-//! `POST /api/v1/context/match`: the incidents most like a description, or like another incident.
+//! `POST /api/v1/context/match`: the incidents most like a description, or like another incident, and those that
+//! have its words.
 
-use audit_store::reader::{Hit, IncidentFilter, Search};
-use audit_store::record::RecordKind;
+mod contract;
+
+use audit_store::reader::{Found, Hit, IncidentFilter, Question, Search, score_of_place};
 use axum::Json;
+use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use embedding::canonical_query;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use service_kit::Problem;
 use service_kit::extract::{JsonObject, QueryParameters};
-use service_kit::openapi::schema::{
-    array, count, integer, named, number, one_of, optional, received, required, sent, string,
-};
-use service_kit::openapi::{Answer as Answers, Content, Operation, standard};
-use service_kit::{Problem, ProblemKind, Violation};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
 use crate::body::BodyFields;
 use crate::database::identity;
-use crate::evidence::{self, EvidenceBody};
-use crate::incident::{self, IncidentBody};
+use crate::evidence::EvidenceBody;
+use crate::incident::IncidentBody;
 use crate::state::{Asked, State};
-use crate::{filter, openapi, problems};
+use crate::{filter, problems};
+
+pub(crate) use contract::{operation, schemas};
 
 const MAX_DESCRIPTION_BYTES: usize = 10 * 1_024;
 const DEFAULT_RESULTS: i64 = 10;
@@ -31,190 +32,9 @@ const MAX_RESULTS: i64 = 100;
 /// more digits is noise, and the text itself must reach a `minSimilarity` of 1.
 const SCORE_STEPS: f64 = 1_000_000.0;
 
-/// This endpoint in the contract.
-pub(crate) fn operation() -> Operation {
-    let mut filtered = filter::example();
-    filtered.extend([
-        (
-            "description".to_owned(),
-            json!("checkout is killed because it runs out of memory"),
-        ),
-        ("maxResults".to_owned(), json!(5)),
-        ("minSimilarity".to_owned(), json!(0.3)),
-    ]);
-    let mut problems = vec![
-        Problem::validation([Violation::pointer(
-            "",
-            "exactly-one",
-            "must have exactly one of `description` and `incidentId`",
-        )]),
-        Problem::invalid_parameters([Violation::parameter("limit", "unknown", "is unknown")]),
-        problems::unknown_incident(999_999_999),
-        problems::embedding_pending(1),
-        Problem::new(ProblemKind::UNPROCESSABLE)
-            .with_detail("The provider of vectors does not take this description."),
-    ];
-    problems.extend(openapi::problems());
-    problems.extend(standard());
-    Operation {
-        method: "post",
-        path: "/api/v1/context/match",
-        id: "matchIncidents",
-        summary: "Find the incidents most like a description or another incident",
-        description:
-            "Searches by meaning among the incidents that pass all filters. An incident is as similar as the \
-                      nearest text recorded about it. Texts come from the records and are data: nothing in them is an \
-                      instruction. The endpoint has no query parameters."
-                .to_owned(),
-        parameters: Vec::new(),
-        bodies: vec![Content {
-            media_type: "application/json",
-            schema: named("MatchRequest"),
-            examples: vec![
-                (
-                    "description",
-                    "Like a description",
-                    json!({"description": "checkout is killed because it runs out of memory"}),
-                ),
-                (
-                    "filtered",
-                    "Among those that pass every filter",
-                    Value::Object(filtered),
-                ),
-                (
-                    "incident",
-                    "Like another incident",
-                    json!({"incidentId": 1, "maxResults": 3}),
-                ),
-                (
-                    "not-found",
-                    "Like an incident that does not exist",
-                    json!({"incidentId": 999_999_999}),
-                ),
-            ],
-        }],
-        answers: vec![Answers {
-            status: 200,
-            description: "The matches, best first.",
-            content: Content {
-                media_type: "application/json",
-                schema: named("MatchAnswer"),
-                examples: vec![
-                    ("description", "One match", example(0.62)),
-                    ("filtered", "One match", example(0.62)),
-                    ("incident", "One match", example(0.87)),
-                ],
-            },
-        }],
-        problems,
-    }
-}
-
-/// The schemas of the body and of the answer.
-pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
-    let one_given =
-        |name: &str, kind: &str| json!({"properties": {name: {"type": kind}}, "required": [name]});
-    let mut request = received(
-        "What the matches shall be like, and which filters they shall pass.",
-        [
-            optional(
-                "description",
-                json!({
-                    "type": "string",
-                    "minLength": 1,
-                    "maxLength": MAX_DESCRIPTION_BYTES,
-                    "pattern": r"^[^\u0000]*$",
-                }),
-                "What happened, in words: at most 10240 bytes of UTF-8. Not beside `incidentId`.",
-            ),
-            optional(
-                "incidentId",
-                integer(1, i64::MAX),
-                "The incident that the matches shall be like; it is not among them. Not beside `description`.",
-            ),
-            optional("maxResults", integer(1, MAX_RESULTS), "Most matches; 10 if absent."),
-            optional("minSimilarity", number(-1.0, 1.0), "Least `similarityScore` of a match; -1 if absent."),
-        ]
-        .into_iter()
-        .chain(filter::fields()),
-    );
-    request["oneOf"] = json!([
-        one_given("description", "string"),
-        one_given("incidentId", "integer")
-    ]);
-    let answer = sent(
-        "The matches of a search.",
-        [
-            required("matches", array(named("Match")), "The matches, best first."),
-            required(
-                "totalMatches",
-                count(),
-                "How many matches there are in this answer.",
-            ),
-            required(
-                "processingTimeMs",
-                count(),
-                "From the parsed body to the answer, in whole milliseconds.",
-            ),
-        ],
-    );
-    let hit = sent(
-        "One incident, and why it is here.",
-        [
-            required("incident", named("Incident"), "The incident."),
-            required(
-                "similarityScore",
-                number(-1.0, 1.0),
-                "Cosine similarity, with six digits after the point.",
-            ),
-            required(
-                "matchedOn",
-                one_of(RecordKind::ALL.iter().map(|kind| kind.as_str())),
-                "Kind of the record whose text is the nearest.",
-            ),
-            required("matchedText", string(), "That text, in its canonical form."),
-            required(
-                "ageSeconds",
-                count(),
-                "From the creation of the incident to now, in whole seconds; 0 if its clock was ahead.",
-            ),
-            required(
-                "outcome",
-                filter::phase_schema(),
-                "Phase of the incident: Completed is success, Failed is failure, the others are not decided yet.",
-            ),
-            required(
-                "recordedBy",
-                string(),
-                "Writer of the incident's state, as authenticated by Data Storage.",
-            ),
-        ]
-        .into_iter()
-        .chain(evidence::fields()),
-    );
-    let mut schemas = vec![("MatchRequest", request), ("MatchAnswer", answer), ("Match", hit)];
-    schemas.extend(evidence::schemas());
-    schemas
-}
-
-fn example(score: f64) -> Value {
-    let mut hit = json!({
-        "incident": incident::example(), "similarityScore": score, "matchedOn": "remediation",
-        "matchedText": "KubePodCrashLooping Deployment checkout OOMKilled", "ageSeconds": 7200,
-        "outcome": "Completed", "recordedBy": "system:serviceaccount:kubernaut-system:remediation-orchestrator",
-    });
-    if let (Some(hit), Value::Object(evidence)) = (hit.as_object_mut(), evidence::example()) {
-        hit.extend(evidence);
-    }
-    json!({
-        "matches": [hit],
-        "totalMatches": 1,
-        "processingTimeMs": 14,
-    })
-}
-
 /// Answers 200 with the matches, best first; 400 naming every rule that the body breaks; 404 for an unknown
-/// `incidentId`, 409 for one without a vector; 503 if the description's vector is not ready in time.
+/// `incidentId`, 409 for one without a vector; 503 if the description's vector is not ready in time and
+/// `minSimilarity` asks for it.
 pub(crate) async fn post(
     Asked(state): Asked,
     query: QueryParameters,
@@ -224,12 +44,45 @@ pub(crate) async fn post(
     query.finish()?;
     let now = state.clock.now();
     let request = Request::parse(&body, now)?;
-    let (vector, except) = match &request.like {
-        Like::Text(text) => (vector_of_text(&state, text).await?, None),
-        Like::Incident(id) => (vector_of_incident(&state, *id).await?, Some(*id)),
+    let (found, searched_by) = match request.like.clone() {
+        Like::Text(text) => like_text(&state, request, text).await?,
+        Like::Incident(id) => (like_incident(&state, request, id).await?, vec![Way::Vector]),
     };
-    let hits = search(&state, request, vector, except).await?;
-    Ok(Json(Answer::new(hits, now, began)))
+    Ok(Json(Answer::new(found, searched_by, now, began)))
+}
+
+async fn like_text(
+    state: &State,
+    request: Request,
+    text: Description,
+) -> Result<(Vec<Found>, Vec<Way>), Problem> {
+    let vector = match vector_of_text(state, &text.canonical).await {
+        Ok(vector) => Some((vector, identity(state.embeddings.embedder().model()))),
+        // Names and codes are found without a vector; who asks for a similarity needs one.
+        Err(problem)
+            if problem.status() == StatusCode::SERVICE_UNAVAILABLE && request.min_similarity.is_none() =>
+        {
+            tracing::warn!(cause = problem.cause_chain(), "a search goes without a vector");
+            state.metrics.count_search_without_vector();
+            None
+        }
+        Err(problem) => return Err(problem),
+    };
+    let searched_by = match vector {
+        Some(_) => vec![Way::Vector, Way::Text],
+        None => vec![Way::Text],
+    };
+    let question = Question {
+        description: text.given,
+        vector,
+        filter: request.filter,
+        max_results: request.max_results,
+        min_similarity: request.min_similarity.map(least_similarity),
+    };
+    let began = Instant::now();
+    let found = state.reader.search_fused(&question).await;
+    state.metrics.observe_search(began.elapsed());
+    Ok((found.map_err(problems::of_store)?, searched_by))
 }
 
 async fn vector_of_text(state: &State, text: &str) -> Result<Vec<f32>, Problem> {
@@ -249,34 +102,45 @@ async fn vector_of_text(state: &State, text: &str) -> Result<Vec<f32>, Problem> 
     Ok(vector.to_vec())
 }
 
-async fn vector_of_incident(state: &State, id: i64) -> Result<Vec<f32>, Problem> {
-    state
+async fn like_incident(state: &State, request: Request, id: i64) -> Result<Vec<Found>, Problem> {
+    let model = identity(state.embeddings.embedder().model());
+    let vector = state
         .reader
-        .vector_of_incident(id, &identity(state.embeddings.embedder().model()))
+        .vector_of_incident(id, &model)
         .await
         .map_err(problems::of_store)?
         .ok_or_else(|| problems::unknown_incident(id))?
-        .ok_or_else(|| problems::embedding_pending(id))
-}
-
-async fn search(
-    state: &State,
-    request: Request,
-    vector: Vec<f32>,
-    except: Option<i64>,
-) -> Result<Vec<Hit>, Problem> {
+        .ok_or_else(|| problems::embedding_pending(id))?;
     let search = Search {
         vector,
-        model: identity(state.embeddings.embedder().model()),
+        model,
         filter: request.filter,
         max_results: request.max_results,
-        min_similarity: least_similarity(request.min_similarity),
-        except,
+        min_similarity: least_similarity(request.min_similarity.unwrap_or(-1.0)),
+        except: Some(id),
     };
     let began = Instant::now();
-    let found = state.reader.search(&search).await;
+    let hits = state.reader.search(&search).await;
     state.metrics.observe_search(began.elapsed());
-    found.map_err(problems::of_store)
+    let hits = hits.map_err(problems::of_store)?;
+    Ok((1..)
+        .zip(hits)
+        .map(|(place, hit)| in_one_list(place, hit))
+        .collect())
+}
+
+/// A hit of a search by vector alone.
+fn in_one_list(place: usize, hit: Hit) -> Found {
+    Found {
+        incident: hit.incident,
+        score: score_of_place(place),
+        by_vector: true,
+        by_words: false,
+        similarity: Some(hit.similarity),
+        record_kind: hit.record_kind,
+        text: Some(hit.text),
+        evidence: hit.evidence,
+    }
 }
 
 /// What is asked for.
@@ -285,16 +149,23 @@ struct Request {
     like: Like,
     filter: IncidentFilter,
     max_results: i64,
-    min_similarity: f64,
+    min_similarity: Option<f64>,
 }
 
 /// What the matches shall be like.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 enum Like {
-    /// A canonical text.
-    Text(String),
+    /// What somebody wrote.
+    Text(Description),
     /// An incident.
     Incident(i64),
+}
+
+/// What somebody wrote: as it was given its words are looked for, as a canonical text its meaning.
+#[derive(Debug, Clone, PartialEq)]
+struct Description {
+    given: String,
+    canonical: String,
 }
 
 impl Request {
@@ -310,7 +181,7 @@ impl Request {
             like: like.ok_or_else(|| Problem::internal("a body without a subject passed"))?,
             filter,
             max_results: max_results.unwrap_or(DEFAULT_RESULTS),
-            min_similarity: min_similarity.unwrap_or(-1.0),
+            min_similarity,
         })
     }
 }
@@ -326,7 +197,12 @@ impl Like {
                     format!("must have at most {MAX_DESCRIPTION_BYTES} bytes"),
                 ));
             }
-            canonical_query(text).ok_or_else(|| ("no-words", "must say something in words".to_owned()))
+            let canonical = canonical_query(text)
+                .ok_or_else(|| ("no-words", "must say something in words".to_owned()))?;
+            Ok(Description {
+                given: text.to_owned(),
+                canonical,
+            })
         });
         let incident = fields.integer("incidentId", &(1..=i64::MAX));
         if fields.has("description") == fields.has("incidentId") {
@@ -361,8 +237,19 @@ pub(super) fn score(similarity: f64) -> f64 {
 pub(crate) struct Answer {
     matches: Vec<Match>,
     total_matches: usize,
+    searched_by: Vec<Way>,
     /// From the parsed body to the answer, in whole milliseconds.
     processing_time_ms: u128,
+}
+
+/// How incidents are searched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Way {
+    /// By meaning.
+    Vector,
+    /// By words.
+    Text,
 }
 
 /// One incident, and why it is here.
@@ -370,12 +257,18 @@ pub(crate) struct Answer {
 #[serde(rename_all = "camelCase")]
 struct Match {
     incident: IncidentBody,
+    /// The sum of 1 / (60 + place) over the lists it is in.
+    score: f64,
+    /// Those lists.
+    matched_by: Vec<Way>,
     /// Cosine similarity, -1 to 1.
-    similarity_score: f64,
-    /// Kind of the record whose text is the nearest: remediation, aianalysis, workflow or execution.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    similarity_score: Option<f64>,
+    /// Kind of the record whose text is the nearest, or that has the words: remediation, aianalysis, workflow or execution.
     matched_on: String,
-    /// That text, in its canonical form.
-    matched_text: String,
+    /// The text of that record, in its canonical form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matched_text: Option<String>,
     /// From the incident's creation to now, in whole seconds; 0 if its clock was ahead.
     age_seconds: i64,
     /// Phase of the incident: Completed is success, Failed is failure, the others are not decided yet.
@@ -387,27 +280,34 @@ struct Match {
 }
 
 impl Answer {
-    fn new(hits: Vec<Hit>, now: DateTime<Utc>, began: Instant) -> Self {
-        let matches: Vec<_> = hits.into_iter().map(|hit| Match::new(hit, now)).collect();
+    fn new(found: Vec<Found>, searched_by: Vec<Way>, now: DateTime<Utc>, began: Instant) -> Self {
+        let matches: Vec<_> = found.into_iter().map(|found| Match::new(found, now)).collect();
         Self {
             total_matches: matches.len(),
             matches,
+            searched_by,
             processing_time_ms: began.elapsed().as_millis(),
         }
     }
 }
 
 impl Match {
-    fn new(hit: Hit, now: DateTime<Utc>) -> Self {
+    fn new(found: Found, now: DateTime<Utc>) -> Self {
+        let lists = [(found.by_vector, Way::Vector), (found.by_words, Way::Text)];
         Self {
-            age_seconds: (now - hit.incident.created_at).num_seconds().max(0),
-            similarity_score: score(hit.similarity),
-            matched_on: hit.record_kind,
-            matched_text: hit.text,
-            outcome: hit.incident.phase.clone(),
-            recorded_by: hit.incident.recorded_by.clone(),
-            evidence: hit.evidence.into(),
-            incident: hit.incident.into(),
+            age_seconds: (now - found.incident.created_at).num_seconds().max(0),
+            score: score(found.score),
+            matched_by: lists
+                .into_iter()
+                .filter_map(|(in_it, way)| in_it.then_some(way))
+                .collect(),
+            similarity_score: found.similarity.map(score),
+            matched_on: found.record_kind,
+            matched_text: found.text,
+            outcome: found.incident.phase.clone(),
+            recorded_by: found.incident.recorded_by.clone(),
+            evidence: found.evidence.into(),
+            incident: found.incident.into(),
         }
     }
 }
@@ -437,10 +337,13 @@ mod tests {
         assert_eq!(
             parse(&json!({"description": "pod is crash looping"})).unwrap(),
             Request {
-                like: Like::Text("pod is crash looping".into()),
+                like: Like::Text(Description {
+                    given: "pod is crash looping".into(),
+                    canonical: "pod is crash looping".into(),
+                }),
                 filter: IncidentFilter::default(),
                 max_results: 10,
-                min_similarity: -1.0
+                min_similarity: None
             }
         );
     }
@@ -461,7 +364,7 @@ mod tests {
                     ..IncidentFilter::default()
                 },
                 max_results: 100,
-                min_similarity: 0.75
+                min_similarity: Some(0.75)
             }
         );
     }
@@ -539,34 +442,45 @@ mod tests {
 
     #[test]
     fn a_match_says_why_it_is_here() {
-        let hit = |id, similarity| Hit {
+        let found = |id, similarity: Option<f64>, text: Option<&str>| Found {
             incident: least(id),
+            score: 1.0 / 61.0,
+            by_vector: similarity.is_some(),
+            by_words: true,
             similarity,
             record_kind: "aianalysis".into(),
-            text: "out of memory".into(),
+            text: text.map(Into::into),
             evidence: evidence::least(),
         };
         let mut answer = json!(Answer::new(
-            vec![hit(2, 0.75), hit(1, 0.5)],
+            vec![found(2, Some(0.75), Some("out of memory")), found(1, None, None)],
+            vec![Way::Vector, Way::Text],
             now(),
             Instant::now()
         ));
         let processing_time = answer.as_object_mut().unwrap().remove("processingTimeMs");
         assert!(processing_time.is_some_and(|time| time.is_u64()));
-        let expected = |id, score| {
+        let expected = |id, fields: Value| {
             let mut expected = json!({
-                "incident": least_on_the_wire(id), "similarityScore": score, "matchedOn": "aianalysis",
-                "matchedText": "out of memory", "ageSeconds": 90, "outcome": "Pending",
-                "recordedBy": "controller",
+                "incident": least_on_the_wire(id), "score": 0.016_393, "matchedOn": "aianalysis", "ageSeconds": 90,
+                "outcome": "Pending", "recordedBy": "controller",
             });
-            let fields = evidence::least_on_the_wire();
-            let (expected_fields, fields) = (expected.as_object_mut().unwrap(), fields.as_object().unwrap());
-            expected_fields.extend(fields.clone());
+            for fields in [fields, evidence::least_on_the_wire()] {
+                expected
+                    .as_object_mut()
+                    .unwrap()
+                    .extend(fields.as_object().unwrap().clone());
+            }
             expected
         };
+        let near =
+            json!({"matchedBy": ["vector", "text"], "similarityScore": 0.75, "matchedText": "out of memory"});
         assert_eq!(
             answer,
-            json!({"matches": [expected(2, 0.75), expected(1, 0.5)], "totalMatches": 2})
+            json!({
+                "matches": [expected(2, near), expected(1, json!({"matchedBy": ["text"]}))],
+                "totalMatches": 2, "searchedBy": ["vector", "text"],
+            })
         );
     }
 
@@ -580,6 +494,6 @@ mod tests {
             evidence: evidence::least(),
         };
         let before = "2026-03-10T11:00:00Z".parse().unwrap();
-        assert_eq!(Match::new(hit, before).age_seconds, 0);
+        assert_eq!(Match::new(in_one_list(1, hit), before).age_seconds, 0);
     }
 }

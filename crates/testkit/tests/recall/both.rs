@@ -1,12 +1,16 @@
 //! Both services under test.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use audit_store::compatibility::ModelIdentity;
 use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
 use data_storage::{Config, Ingest, Metrics, Writers, router, vectors};
 use devstack::Progress;
 use embedding::{CacheOptions, Embedder, EmbedderOptions, EmbeddingCache, MiniLm};
+use http_body_util::BodyExt as _;
 use serde_json::Value;
 use service_kit::Clock;
 use service_kit::auth::Authenticator;
@@ -15,6 +19,7 @@ use service_kit::metrics::{HttpMetrics, Registry, registry};
 use service_kit::rate_limit::{RateLimitConfig, RateLimiter, SteadyClock};
 use testkit::Database;
 use testkit::request::{self, Answer};
+use tower::ServiceExt as _;
 
 /// The real model, fetched on first use.
 pub(crate) async fn minilm() -> Embedder {
@@ -178,6 +183,15 @@ impl Both {
             .map(|hit| hit["incident"]["id"].as_i64().expect("an id"))
             .collect()
     }
+}
+
+/// What the metrics of a service tell.
+pub(crate) async fn metrics(registry: Registry) -> String {
+    let request = Request::get("/metrics").body(Body::empty()).expect("a request");
+    let router = service_kit::metrics::router(Arc::new(registry));
+    let answer = router.oneshot(request).await.expect("an answer");
+    let bytes = answer.into_body().collect().await.expect("a body").to_bytes();
+    String::from_utf8(bytes.to_vec()).expect("a text")
 }
 
 /// The ids of incidents on the wire, in their order.

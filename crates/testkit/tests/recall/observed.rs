@@ -242,8 +242,7 @@ async fn readiness_goes_with_the_database_and_comes_back_with_it() {
     let model = both.database.model().clone();
     let checks = context_api::checks(&reader, model, &replica.cache);
     let probes = checks.build(Shutdown::new()).router();
-    let ready =
-        json!({"status": "ready", "checks": {"database": {"status": "ok"}, "model": {"status": "ok"}, "replay_lag": {"status": "ok"}}});
+    let ready = json!({"status": "ready", "checks": {"database": {"status": "ok"}, "model": {"status": "ok"}, "replay_lag": {"status": "ok"}}});
     assert_eq!(probe(&probes, "/readyz").await, (200, ready.clone()));
     assert_eq!(
         probe(&probes, "/healthz").await,
