@@ -54,8 +54,8 @@ impl Stack {
         let directory = tempfile::tempdir()?;
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
-            let is_ours = |prefix: &&str| name.to_string_lossy().starts_with(prefix);
-            if VARIABLES.iter().any(|prefix| is_ours(&prefix)) {
+            let text = name.to_string_lossy();
+            if VARIABLES.iter().any(|prefix| text.starts_with(prefix)) {
                 command.env_remove(name);
             }
         }

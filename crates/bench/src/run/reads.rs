@@ -210,12 +210,12 @@ fn compare_latency(figure: &mut Figure, what: &str, ours: Quantiles, alone: &Bas
     } else {
         alone
     };
-    let connections = baseline.notes.get("connections").map_or("", String::as_str);
+    let connections = match baseline.notes.get("connections").map(String::as_str) {
+        Some("1") | None => "1 connection".to_owned(),
+        Some(connections) => format!("{connections} connections"),
+    };
     figure.compare(
-        format!(
-            "p50 of {what} ÷ that of {}, {connections} connections",
-            baseline.name
-        ),
+        format!("p50 of {what} ÷ that of {}, over {connections}", baseline.name),
         ours.p50,
         baseline.latency.p50,
     );
