@@ -281,7 +281,7 @@ async fn measure(
 
 /// Tells people who wait what is being done. On standard error: the report is what the program says.
 fn progress(what: &str) {
-    eprintln!("measuring {what} …");
+    eprintln!("{what} …");
 }
 
 impl Bench {
@@ -347,7 +347,7 @@ impl Bench {
         if self.options.incidents == 0 {
             return Ok(());
         }
-        progress("nothing yet: loading the history");
+        progress("loading the history");
         let mut traffic = self.traffic(HISTORY);
         let data_storage = self
             .data_storage

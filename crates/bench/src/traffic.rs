@@ -123,7 +123,7 @@ impl Traffic {
         }
     }
 
-    /// The messages that are repeated, each once, in the order of the material: what a search may be about.
+    /// The messages that are repeated, each once, sorted: what a search may be about.
     #[must_use]
     pub(crate) fn messages(&self) -> Vec<String> {
         let mut messages: Vec<String> = self
