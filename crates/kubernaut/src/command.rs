@@ -1,5 +1,6 @@
 //! The commands.
 
+mod bench;
 mod bootstrap;
 mod context_api;
 mod data_storage;
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Reembed(reembed::Options),
     /// Print the OpenAPI document of a service.
     Openapi(openapi::Options),
+    /// Measure both services under load, beside baselines of the same run, and tell ratios.
+    Bench(Box<bench::Options>),
     /// Fetch what `up` and the tests need, and start nothing.
     Bootstrap,
 }
@@ -53,6 +56,7 @@ impl Command {
             Self::Retention(options) => retention::run(options).await,
             Self::Reembed(options) => reembed::run(options).await,
             Self::Openapi(options) => openapi::run(&options),
+            Self::Bench(options) => bench::run(*options).await,
             Self::Bootstrap => bootstrap::run().await,
         }?;
         Ok(ExitCode::SUCCESS)

@@ -31,6 +31,7 @@ fn the_commands_are_listed() {
             "hold          Place, release and list legal holds, which keep whole months from retention",
             "retention     Show what retention would drop now, and what holds keep. Nothing is changed",
             "openapi       Print the OpenAPI document of a service",
+            "bench         Measure both services under load, beside baselines of the same run, and tell ratios",
             "bootstrap     Fetch what `up` and the tests need, and start nothing",
             "-V, --version  Print version",
         ],
@@ -114,6 +115,25 @@ fn migrate_reembed_and_bootstrap_name_their_options() {
     has_lines(
         &output(&["bootstrap", "--help"]),
         &["Usage: kubernaut bootstrap", "-h, --help  Print help"],
+    );
+}
+
+#[test]
+fn bench_names_its_options_with_their_defaults() {
+    has_lines(
+        &output(&["bench", "--help"]),
+        &[
+            "Usage: kubernaut bench [OPTIONS]",
+            "--workload <WORKLOAD>          What to measure, in this order: writes,cached-reads,uncached-reads,search [default: all]",
+            "--rate <RATE>                  Requests in a second of the open loop; 0 for no open loop [default: 500]",
+            "--callers <CALLERS>            Callers of the closed loop; 0 for no closed loop [default: 64]",
+            "--duration <DURATION>          How long each load counts [default: 60s]",
+            "--warm-up <WARM_UP>            How long each load goes before it counts [default: 10s]",
+            "--replays <REPLAYS>            Share of writes that repeat a record sent shortly before [default: 0.02]",
+            "--data-storage <URL>           A Data Storage that runs; it gets records that nobody wants to keep",
+            "--json <FILE>                  Write everything that was measured to this file, as JSON",
+            "milliseconds, and each figure divided by baselines of the same run: believe those.",
+        ],
     );
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "test support: a failure is the test's failure")]
 
+mod bench;
 mod crash;
 mod database_crash;
 mod demo;

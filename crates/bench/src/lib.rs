@@ -1,0 +1,29 @@
+//! Figures instead of adjectives: load on both services, baselines of the same run beside it, and a report.
+//!
+//! A figure of a shared machine says little by itself. Every figure here stands beside a baseline that the same run
+//! measured on the same machine, and what is published is their ratio. [`run()`] does all of it.
+
+mod baseline;
+mod client;
+mod closed_loop;
+mod cpu;
+mod histogram;
+mod load;
+mod machine;
+mod open_loop;
+mod preload;
+mod questions;
+mod report;
+mod request;
+mod run;
+mod schema;
+mod server;
+mod stack;
+mod tally;
+mod traffic;
+
+pub use baseline::Baseline;
+pub use histogram::Quantiles;
+pub use machine::Machine;
+pub use report::{Counts, Figure, Ratio, Report};
+pub use run::{Options, Target, Workload, run};
