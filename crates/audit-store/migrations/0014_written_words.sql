@@ -29,6 +29,7 @@ CREATE INDEX action_executions_by_words ON action_executions USING gin (written_
 
 SELECT set_config('search_path', format('%I, %I, public', current_schema() || '_context', current_schema()), true);
 
+-- The view of 0007 with the words, and with a fence in its status.
 CREATE OR REPLACE VIEW incidents AS
 SELECT t.id, t.remediation_name, t.remediation_namespace, t.signal_type, t.alert_name,
        t.alert_namespace AS signal_namespace, t.alert_fingerprint, t.alert_severity AS severity,
@@ -40,7 +41,10 @@ SELECT t.id, t.remediation_name, t.remediation_namespace, t.signal_type, t.alert
                 JOIN executions x ON x.workflow_id = w.id
                 WHERE w.namespace = t.remediation_namespace AND w.remediation_request_ref = t.remediation_name
                   AND w.incident_id = t.id AND x.namespace = w.namespace AND x.workflow_execution_ref = w.name
-                  AND x.is_rolled_back)
+                  AND x.is_rolled_back
+                -- Fenced (OFFSET 0), lest the planner, which counts the rows before a LIMIT, find the incident of every
+                -- execution that was ever rolled back to tell the status of ten.
+                OFFSET 0)
             THEN 'rolled-back' ELSE t.execution_status END AS status,
        t.priority, t.message, t.reason, t.execution_error AS error_message,
        (SELECT a.root_cause FROM analyses a

@@ -11,8 +11,8 @@ use embedding::{CacheOptions, Embedder, EmbeddingCache};
 use service_kit::Clock;
 use service_kit::auth::Authenticator;
 use service_kit::boundary::{Boundary, RequestIds, RequestsConfig};
-use service_kit::metrics::{BuildInfo, HttpMetrics, registry};
-use service_kit::rate_limit::{RateLimiter, SteadyClock};
+use service_kit::metrics::{HttpMetrics, registry};
+use service_kit::rate_limit::{RateLimitConfig, RateLimiter, SteadyClock};
 use sqlx::AssertSqlSafe;
 use testkit::chaos_proxy::Direction;
 use testkit::request::{self, Answer};
@@ -34,6 +34,14 @@ const TABLES: [&str; 10] = [
     "incident_embeddings",
     "idempotency_keys",
 ];
+
+/// However much a history asks: limits are tested elsewhere.
+const UNLIMITED: RateLimitConfig = RateLimitConfig {
+    per_second: NonZeroU32::MAX,
+    burst: NonZeroU32::MAX,
+    caller_per_second: NonZeroU32::MAX,
+    caller_burst: NonZeroU32::MAX,
+};
 
 /// How long a client asks again for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -106,17 +114,17 @@ impl Services {
         let reader = database.reader().await;
         let cache = EmbeddingCache::new(embedder.clone(), CacheOptions::default());
         let state = context_api::State::new(reader, cache, clock.clone(), context_api::Options::default());
-        let build = BuildInfo {
-            version: "0".to_owned(),
-            revision: "test".to_owned(),
+        let mut metrics = registry("contextapi");
+        let boundary = Boundary {
+            limits: RequestsConfig::default(),
+            request_ids: RequestIds::seeded(2),
+            metrics: HttpMetrics::register(&mut metrics),
         };
-        let context_api = context_api::app(
-            state,
-            &mut registry("contextapi"),
-            &build,
-            RequestsConfig::default(),
-            RequestIds::seeded(2),
-        );
+        let guards = context_api::Guards {
+            authenticator: Authenticator::disabled(),
+            limiter: RateLimiter::new(UNLIMITED, SteadyClock::system(), &mut metrics),
+        };
+        let context_api = context_api::router(state, &guards, boundary);
         Self {
             owner: database.store().await,
             database,
