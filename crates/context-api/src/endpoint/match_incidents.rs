@@ -18,6 +18,7 @@ use tracing::Instrument as _;
 use crate::body::BodyFields;
 use crate::database::identity;
 use crate::evidence::EvidenceBody;
+use crate::filter::Broken;
 use crate::incident::IncidentBody;
 use crate::state::{Asked, State};
 use crate::{filter, problems};
@@ -56,8 +57,9 @@ async fn like_text(
     request: Request,
     text: Description,
 ) -> Result<(Vec<Found>, Vec<Way>), Problem> {
-    let vector = match vector_of_text(state, &text.canonical).await {
-        Ok(vector) => Some((vector, identity(state.embeddings.embedder().model()))),
+    let vector = match vector_of_text(state, text.canonical.as_deref()).await {
+        Ok(Some(vector)) => Some((vector, identity(state.embeddings.embedder().model()))),
+        Ok(None) => None,
         // Names and codes are found without a vector; who asks for a similarity needs one.
         Err(problem)
             if problem.status() == StatusCode::SERVICE_UNAVAILABLE && request.min_similarity.is_none() =>
@@ -85,7 +87,8 @@ async fn like_text(
     Ok((found.map_err(problems::of_store)?, searched_by))
 }
 
-async fn vector_of_text(state: &State, text: &str) -> Result<Vec<f32>, Problem> {
+async fn vector_of_text(state: &State, text: Option<&str>) -> Result<Option<Vec<f32>>, Problem> {
+    let Some(text) = text else { return Ok(None) };
     let began = Instant::now();
     let waited = timeout(
         state.options.embedding_timeout,
@@ -99,7 +102,7 @@ async fn vector_of_text(state: &State, text: &str) -> Result<Vec<f32>, Problem> 
     let vector = waited
         .map_err(|_elapsed| problems::embedder_too_slow())?
         .map_err(problems::of_embedder)?;
-    Ok(vector.to_vec())
+    Ok(Some(vector.to_vec()))
 }
 
 async fn like_incident(state: &State, request: Request, id: i64) -> Result<Vec<Found>, Problem> {
@@ -165,7 +168,26 @@ enum Like {
 #[derive(Debug, Clone, PartialEq)]
 struct Description {
     given: String,
-    canonical: String,
+    /// `None` for what means nothing by itself, such as an id or a version.
+    canonical: Option<String>,
+}
+
+impl Description {
+    fn read(text: &str) -> Result<Self, Broken> {
+        // The limit is in bytes; no text has more characters than that.
+        if text.len() > MAX_DESCRIPTION_BYTES {
+            let detail = format!("must have at most {MAX_DESCRIPTION_BYTES} bytes");
+            return Err(("too-long", detail));
+        }
+        let canonical = canonical_query(text);
+        if canonical.is_none() && !text.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(("no-words", "must have letters or digits".to_owned()));
+        }
+        Ok(Self {
+            given: text.to_owned(),
+            canonical,
+        })
+    }
 }
 
 impl Request {
@@ -175,6 +197,14 @@ impl Request {
         let filter = filter::from_body(&mut fields, now);
         let max_results = fields.integer("maxResults", &(1..=MAX_RESULTS));
         let min_similarity = fields.number("minSimilarity", &(-1.0..=1.0));
+        if min_similarity.is_some() && matches!(&like, Some(Like::Text(Description { canonical: None, .. })))
+        {
+            fields.refuse(
+                "minSimilarity",
+                "no-meaning",
+                "must not be given with a `description` that says nothing in words",
+            );
+        }
         fields.finish()?;
         Ok(Self {
             // Without it there was a violation, so that `finish` did not get here.
@@ -189,21 +219,7 @@ impl Request {
 impl Like {
     /// `None` only after a violation was noted.
     fn parse(fields: &mut BodyFields<'_>) -> Option<Self> {
-        // The limit is in bytes; no text has more characters than that.
-        let text = fields.text("description", MAX_DESCRIPTION_BYTES, |text| {
-            if text.len() > MAX_DESCRIPTION_BYTES {
-                return Err((
-                    "too-long",
-                    format!("must have at most {MAX_DESCRIPTION_BYTES} bytes"),
-                ));
-            }
-            let canonical = canonical_query(text)
-                .ok_or_else(|| ("no-words", "must say something in words".to_owned()))?;
-            Ok(Description {
-                given: text.to_owned(),
-                canonical,
-            })
-        });
+        let text = fields.text("description", MAX_DESCRIPTION_BYTES, Description::read);
         let incident = fields.integer("incidentId", &(1..=i64::MAX));
         if fields.has("description") == fields.has("incidentId") {
             fields.refuse_body(
@@ -339,7 +355,7 @@ mod tests {
             Request {
                 like: Like::Text(Description {
                     given: "pod is crash looping".into(),
-                    canonical: "pod is crash looping".into(),
+                    canonical: Some("pod is crash looping".into()),
                 }),
                 filter: IncidentFilter::default(),
                 max_results: 10,
@@ -411,12 +427,18 @@ mod tests {
         );
         assert_eq!(refused("a".repeat(10_241))["code"], "too-long");
         assert_eq!(
-            refused(" 42 … ".into()),
-            json!({"pointer": "/description", "code": "no-words", "detail": "must say something in words"})
+            refused(" – … ".into()),
+            json!({"pointer": "/description", "code": "no-words", "detail": "must have letters or digits"})
         );
         assert_eq!(refused(String::new())["code"], "empty");
         assert_eq!(refused("a\0b".into())["code"], "nul");
         assert!(parse(&json!({"description": "word ".repeat(2_048)})).is_ok());
+        // An id means nothing, and is searched for literally.
+        assert!(parse(&json!({"description": "42"})).is_ok());
+        assert_eq!(
+            violations(&json!({"description": "42", "minSimilarity": 0.5}))[0]["code"],
+            "no-meaning"
+        );
     }
 
     #[test]

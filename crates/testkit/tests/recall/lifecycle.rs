@@ -207,7 +207,7 @@ async fn ten_at_once_get_the_same_three_incidents_of_one_query() {
     assert_eq!(replica.metric(LOADS), 1);
 }
 
-/// As many bytes went to the database as for one question after the other, each asked once.
+/// As much went to the database as for one question after the other, each asked once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_who_ask_two_questions_are_two_queries_and_not_one_more() {
     let both = Both::new().await;
@@ -221,7 +221,8 @@ async fn a_thousand_who_ask_two_questions_are_two_queries_and_not_one_more() {
     let of_two = asked(&to_alone).await - before;
     alone.get_with(QUESTION, CACHE_CONTROL, "no-cache").await;
     let of_three = asked(&to_alone).await - before;
-    assert!(of_three > of_two);
+    let of_one = of_three - of_two;
+    assert!(of_one > 100, "{of_one}");
 
     let (replica, proxy) = observed(&both).await;
     let before = asked(&proxy).await;
@@ -247,7 +248,9 @@ async fn a_thousand_who_ask_two_questions_are_two_queries_and_not_one_more() {
     };
     assert_eq!((totals(3), totals(7)), (500, 500));
     proxy.pass();
-    assert_eq!(asked(&proxy).await - before, of_two);
+    // To the byte it is not known how a connection is checked before it is used again.
+    let asked = asked(&proxy).await - before;
+    assert!(asked.abs_diff(of_two) < of_one / 2, "{asked} and not {of_two}");
     assert_eq!(replica.metric(LOADS), 2);
     let loaded = answers
         .iter()

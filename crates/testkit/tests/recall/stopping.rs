@@ -60,6 +60,11 @@ async fn serve(both: &Both) -> Running {
         .expect("a service");
     let (api, metrics) = (service.api_address(), service.metrics_address());
     let ended = tokio::spawn(service.serve());
+    let began = Instant::now();
+    while get(metrics, "/readyz").await.status != 200 {
+        assert!(began.elapsed() < Duration::from_secs(20), "not ready");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     Running {
         api,
         metrics,
