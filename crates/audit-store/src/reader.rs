@@ -19,6 +19,8 @@ mod success_rates;
 mod trend;
 mod windows;
 
+use std::time::Duration;
+
 use sqlx::{PgConnection, PgPool};
 
 use crate::compatibility::{
@@ -49,6 +51,7 @@ pub use windows::Windows;
 pub struct Reader {
     pool: PgPool,
     schema: SchemaName,
+    time_limit: Duration,
 }
 
 impl Reader {
@@ -60,7 +63,15 @@ impl Reader {
         Ok(Self {
             pool: options.connect_reader().await?,
             schema: options.schema.clone(),
+            time_limit: options.acquire_timeout + options.transaction_timeout(),
         })
+    }
+
+    /// How long what is asked may take while the server answers: the time for a connection and for a transaction. The
+    /// server itself cuts off what takes longer; a server that is silently gone cuts off nothing.
+    #[must_use]
+    pub fn time_limit(&self) -> Duration {
+        self.time_limit
     }
 
     /// Refuses a server, a contract or a model that this version cannot read.

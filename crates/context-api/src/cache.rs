@@ -62,7 +62,8 @@ use self::redis::Redis;
 use crate::config::CacheConfig;
 use crate::problems;
 
-/// How long a load may take. Less than the default deadline of a request, so that its caller hears the reason.
+/// How long a load may take at most, whatever the database is given. Less than the default deadline of a request, so
+/// that its caller hears the reason.
 const LOAD_DEADLINE: Duration = Duration::from_secs(25);
 
 /// While the database is known to be away: how long a caller waits for it that could be told a stale answer.
@@ -88,6 +89,7 @@ struct Shared {
     redis: Option<Redis>,
     flights: Arc<Flights<Filled>>,
     lifetimes: Lifetimes,
+    load_deadline: Duration,
     clock: Clock,
     jitter: Jitter,
     metrics: CacheMetrics,
@@ -143,7 +145,12 @@ impl ReadCache {
         clock: Clock,
         jitter: Jitter,
     ) -> Result<Self, InvalidRedisUrl> {
-        Self::build(config, Scope::of(reader), clock, jitter)
+        let mut cache = Self::build(config, Scope::of(reader), clock, jitter)?;
+        if let Some(shared) = Arc::get_mut(&mut cache.shared) {
+            // A database that is silently gone is known to be away no sooner than a load gives up.
+            shared.load_deadline = LOAD_DEADLINE.min(reader.time_limit());
+        }
+        Ok(cache)
     }
 
     /// A cache that keeps nothing: the next request asks the database again. Requests for one thing at the same time
@@ -183,6 +190,7 @@ impl ReadCache {
                     negative: config.negative_ttl,
                     stale: config.stale_for,
                 },
+                load_deadline: LOAD_DEADLINE,
                 clock,
                 jitter,
                 metrics: CacheMetrics::new(),
@@ -294,7 +302,7 @@ impl ReadCache {
         if self.shared.database_away.load(Ordering::Relaxed) {
             PATIENCE
         } else {
-            LOAD_DEADLINE
+            self.shared.load_deadline
         }
     }
 
@@ -358,7 +366,7 @@ impl Shared {
     /// Asks the database, and keeps the answer in memory.
     async fn load(&self, key: Key, loading: Loading) -> Result<Arc<Entry>, Problem> {
         let began = self.clock.now();
-        let loaded = timeout(LOAD_DEADLINE, loading)
+        let loaded = timeout(self.load_deadline, loading)
             .await
             .unwrap_or_else(|_elapsed| Err(problems::load_too_slow()));
         let away = loaded.as_ref().is_err_and(is_away);

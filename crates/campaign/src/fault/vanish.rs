@@ -20,6 +20,8 @@ use crate::{Context, Outcome, now};
 
 /// Clients that come and go, beside those that stay.
 const CLIENTS: u64 = 24;
+/// How long they wait at first, in microseconds.
+const WAIT_MICROS: u64 = 40_000;
 
 /// The names of the records that a client sent in part and as a whole.
 #[derive(Default)]
@@ -105,7 +107,9 @@ async fn come_and_go(api: SocketAddr, seed: u64, client: u64, begin: DateTime<Ut
         };
         let mut stream = TcpStream::connect(api).await.unwrap();
         stream.write_all(&request.as_bytes()[..length]).await.unwrap();
-        tokio::time::sleep(Duration::from_micros(rng.random_range(0..=60_000))).await;
+        // Mostly short, now and then as long as a record may wait under load.
+        let wait = Duration::from_micros(rng.random_range(0..=WAIT_MICROS));
+        tokio::time::sleep(wait * (1 << rng.random_range(0..=5))).await;
         stream.set_zero_linger().unwrap();
         drop(stream);
         let names = if whole { &mut sent.whole } else { &mut sent.in_part };

@@ -74,7 +74,7 @@ pub fn body(series: &str, begin: DateTime<Utc>, kind: &str, made: usize, phase: 
         _ => records::execution(&name, &workflow),
     };
     let mut message = MESSAGES[made / KINDS.len() % MESSAGES.len()].to_owned();
-    if made % NEW_TEXT == 0 {
+    if made.is_multiple_of(NEW_TEXT) {
         // Letters only: what looks like a number or an id is no part of the text.
         let word: String = name.bytes().map(|byte| char::from(b'a' + byte % 26)).collect();
         message = format!("{message}: {word}");

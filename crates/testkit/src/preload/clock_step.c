@@ -51,7 +51,7 @@ int gettimeofday(struct timeval *restrict time, void *restrict zone)
     if (next == NULL)
         next = (int (*)(struct timeval *, void *))dlsym(RTLD_NEXT, "gettimeofday");
     result = next(time, zone);
-    if (result == 0 && time != NULL && offset != NULL)
+    if (result == 0 && offset != NULL)
         time->tv_sec += *offset;
     return result;
 }
