@@ -3,7 +3,7 @@
 //!
 //! Another seed than 1 gives other moments: `KUBERNAUT_TEST_SEED`.
 
-#![expect(clippy::unwrap_used, reason = "test support: a failure is the test's failure")]
+#![expect(clippy::expect_used, reason = "test support: a failure is the test's failure")]
 
 use std::path::Path;
 use std::time::Duration;

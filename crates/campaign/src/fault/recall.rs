@@ -2,6 +2,7 @@
 //! say how old they are, and what it cannot tell it refuses in time.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -58,7 +59,7 @@ struct Told {
 }
 
 impl Told {
-    fn wrong(&self, what: String) {
+    fn wrong(&self, what: impl fmt::Display) {
         let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
         let during = FAULTS[Self::get(&self.during) as usize % FAULTS.len()];
         *wrong.entry(format!("{during}: {what}")).or_default() += 1;
