@@ -8,6 +8,7 @@ use testkit::ChaosProxy;
 use testkit::chaos_proxy::Direction;
 
 use super::{ANSWERED_WITHIN, IMPATIENT, progress};
+use crate::process::wait_until;
 use crate::stack::Stack;
 use crate::{Context, Outcome};
 
@@ -60,6 +61,13 @@ pub(crate) async fn run(context: &Context) -> Outcome {
             }
             let (before, refused) = (proxy.counts(), recording.counts.refused());
             weathered(weather, &proxy, &mut rng, context.scale.round).await;
+            if weather == Weather::TooFar {
+                // A record is tried for a while before it is refused.
+                wait_until("a refusal by delay", async || {
+                    recording.counts.refused() > refused
+                })
+                .await;
+            }
             let (after, refused_after) = (proxy.counts(), recording.counts.refused());
             proxy.pass();
             outcome.recoveries.push(progress(&recording, 20).await);
