@@ -60,7 +60,7 @@ impl ConnectOptions {
 
     /// How long a transaction may take as a whole. It has several statements; the server cuts a long one off first,
     /// if it still answers.
-    fn transaction_timeout(&self) -> Duration {
+    pub(crate) fn transaction_timeout(&self) -> Duration {
         self.statement_timeout * 2
     }
 

@@ -60,6 +60,7 @@ pub struct Reader {
     statement_timeout: Duration,
     /// When whoever asks gives up; see [`Self::until`].
     deadline: Option<Instant>,
+    time_limit: Duration,
 }
 
 impl Reader {
@@ -73,6 +74,7 @@ impl Reader {
             schema: options.schema.clone(),
             statement_timeout: options.statement_timeout,
             deadline: None,
+            time_limit: options.acquire_timeout + options.transaction_timeout(),
         })
     }
 
@@ -85,6 +87,13 @@ impl Reader {
             deadline: Some(deadline),
             ..self.clone()
         }
+    }
+
+    /// How long what is asked may take while the server answers: the time for a connection and for a transaction. The
+    /// server itself cuts off what takes longer; a server that is silently gone cuts off nothing.
+    #[must_use]
+    pub fn time_limit(&self) -> Duration {
+        self.time_limit
     }
 
     /// Refuses a server, a contract or a model that this version cannot read.

@@ -71,7 +71,8 @@ use crate::config::CacheConfig;
 use crate::problems;
 use crate::replay_lag::ReplayLag;
 
-/// How long a load may take. Less than the default deadline of a request, so that its caller hears the reason.
+/// How long a load may take at most, whatever the database is given. Less than the default deadline of a request, so
+/// that its caller hears the reason.
 const LOAD_DEADLINE: Duration = Duration::from_secs(25);
 
 /// While the database is known to be away: how long a caller waits for it that could be told a stale answer.
@@ -101,6 +102,7 @@ struct Shared {
     /// Who finds the changes out; without it none is known, and answers are told for their lifetime.
     watch: Option<Watch>,
     lag: ReplayLag,
+    load_deadline: Duration,
     clock: Clock,
     jitter: Jitter,
     metrics: CacheMetrics,
@@ -164,6 +166,8 @@ impl ReadCache {
                 let (changes, metrics) = (Arc::clone(&shared.changes), shared.metrics.clone());
                 shared.watch = Some(Watch::start(reader, config.refresh_interval, changes, metrics));
             }
+            // A database that is silently gone is known to be away no sooner than a load gives up.
+            shared.load_deadline = LOAD_DEADLINE.min(reader.time_limit());
         }
         Ok(cache)
     }
@@ -208,6 +212,7 @@ impl ReadCache {
                 changes: Arc::default(),
                 watch: None,
                 lag: ReplayLag::none(),
+                load_deadline: LOAD_DEADLINE,
                 clock,
                 jitter,
                 metrics: CacheMetrics::new(),
@@ -355,7 +360,7 @@ impl ReadCache {
         if self.shared.database_away.load(Ordering::Relaxed) {
             PATIENCE
         } else {
-            LOAD_DEADLINE
+            self.shared.load_deadline
         }
     }
 
@@ -443,7 +448,7 @@ impl Shared {
     async fn load(&self, key: Key, loading: Loading) -> Result<Arc<Entry>, Problem> {
         let (began, seen) = (self.clock.now(), self.changes.seen());
         let lag = self.lag.lag();
-        let loaded = timeout(LOAD_DEADLINE, loading)
+        let loaded = timeout(self.load_deadline, loading)
             .await
             .unwrap_or_else(|_elapsed| Err(problems::load_too_slow()));
         let away = loaded.as_ref().is_err_and(is_away);

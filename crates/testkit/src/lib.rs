@@ -5,6 +5,7 @@
 //! * [`ChaosProxy`]: what stands between a service and what it talks to on a bad day;
 //! * [`request`]: requests straight into a router, without sockets;
 //! * [`wire`]: requests over a socket that may break;
+//! * [`preload`]: disks that are full and clocks that are set, for one process;
 //! * [`records`]: bodies of the four kinds of record;
 //! * [`EmbeddingServer`]: a provider of embeddings that does as it is told, on a real socket.
 //!
@@ -19,6 +20,8 @@ mod api_server;
 pub mod chaos_proxy;
 mod database;
 pub mod embedding_server;
+#[cfg(target_os = "linux")]
+pub mod preload;
 pub mod records;
 pub mod request;
 mod run;

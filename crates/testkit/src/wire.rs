@@ -32,7 +32,15 @@ impl Wire {
     /// # Errors
     /// Whatever kept the whole answer from arriving. What was asked for may have happened.
     pub async fn post(&mut self, path: &str, body: &Value) -> Result<Answer> {
-        self.send(&post(path, &body.to_string())).await
+        self.post_text(path, None, &body.to_string()).await
+    }
+
+    /// Posts a text that is JSON, with an `Idempotency-Key` if one is given.
+    ///
+    /// # Errors
+    /// Whatever kept the whole answer from arriving. What was asked for may have happened.
+    pub async fn post_text(&mut self, path: &str, key: Option<&str>, body: &str) -> Result<Answer> {
+        self.send(&request(path, key, body)).await
     }
 
     /// Gets a document; a text that is no JSON is a JSON string then.
@@ -44,12 +52,20 @@ impl Wire {
             .await
     }
 
-    async fn send(&mut self, request: &str) -> Result<Answer> {
-        let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => BufReader::new(TcpStream::connect(self.address).await?),
-        };
-        stream.write_all(request.as_bytes()).await?;
+    /// Sends what [`post_text`](Self::post_text) sends, and does not wait for the answer.
+    ///
+    /// # Errors
+    /// Whatever kept the request from being sent.
+    pub async fn begin_post(&mut self, path: &str, key: Option<&str>, body: &str) -> Result<()> {
+        self.begin(&request(path, key, body)).await
+    }
+
+    /// Waits for the answer to what was begun.
+    ///
+    /// # Errors
+    /// Whatever kept the whole answer from arriving; also when nothing was begun.
+    pub async fn answer(&mut self) -> Result<Answer> {
+        let mut stream = self.stream.take().ok_or(ErrorKind::NotConnected)?;
         let answer = receive(&mut stream).await?;
         if answer
             .headers
@@ -60,13 +76,33 @@ impl Wire {
         }
         Ok(answer)
     }
+
+    async fn send(&mut self, request: &str) -> Result<Answer> {
+        self.begin(request).await?;
+        self.answer().await
+    }
+
+    async fn begin(&mut self, request: &str) -> Result<()> {
+        let mut stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => BufReader::new(TcpStream::connect(self.address).await?),
+        };
+        stream.write_all(request.as_bytes()).await?;
+        self.stream = Some(stream);
+        Ok(())
+    }
 }
 
 /// The bytes of a POST, for tests that send only some of them.
 #[must_use]
 pub fn post(path: &str, body: &str) -> String {
+    request(path, None, body)
+}
+
+fn request(path: &str, key: Option<&str>, body: &str) -> String {
+    let key = key.map_or_else(String::new, |key| format!("idempotency-key: {key}\r\n"));
     format!(
-        "POST {path} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST {path} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n{key}content-length: {}\r\n\r\n{body}",
         body.len()
     )
 }

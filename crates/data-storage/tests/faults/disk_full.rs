@@ -1,12 +1,10 @@
 //! The disk of PostgreSQL is full: of its tables, of its write-ahead log.
 //!
-//! No file system is filled. A library that is preloaded into a server of the test's own refuses to let files grow
-//! while a flag file exists; `no_space.c` says how. PostgreSQL's own handling of the error is the real one.
+//! No file system is filled: `testkit::preload` tells a server of the test's own that its files cannot grow.
+//! PostgreSQL's own handling of the error is the real one.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use audit_store::migrate::{MigrateOptions, ReaderRole, migrate};
@@ -14,11 +12,11 @@ use audit_store::{ConnectOptions, PartitionWindow, SchemaName, WriteStore};
 use devstack::{Durability, Major, Postgres, PostgresOptions, Progress};
 use tempfile::TempDir;
 use testkit::Database;
+use testkit::preload::{Disk, FullDisks};
 
 use crate::load::{Load, faults};
 use crate::service::{Service, wait_until};
 
-const SHIM: &str = include_str!("disk_full/no_space.c");
 const CLIENTS: usize = 8;
 /// How soon records are acknowledged again once there is room and a server.
 const RECOVERY: Duration = Duration::from_secs(5);
@@ -27,9 +25,10 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A server whose disks can be filled.
 struct Server {
-    directory: TempDir,
+    disks: FullDisks,
     options: PostgresOptions,
     postgres: Postgres,
+    _directory: TempDir,
 }
 
 impl Server {
@@ -40,33 +39,17 @@ impl Server {
             .permissions(Permissions::from_mode(0o755))
             .tempdir()
             .unwrap();
-        let shim = compile(directory.path());
+        let disks = FullDisks::new(directory.path());
         let mut options = PostgresOptions::new(Major::default(), directory.path().join("pg"));
         options.durability = Durability::Disposable;
-        let variables = [
-            ("LD_PRELOAD", shim),
-            ("NO_SPACE_FOR_DATA", directory.path().join("data-is-full")),
-            ("NO_SPACE_FOR_WAL", directory.path().join("wal-is-full")),
-        ];
-        options.environment = variables
-            .map(|(name, path)| (name.to_owned(), path.to_str().unwrap().to_owned()))
-            .into();
+        options.environment = disks.environment();
         let postgres = run(options.clone()).await;
         options.port = Some(postgres.port());
         Self {
-            directory,
+            disks,
             options,
             postgres,
-        }
-    }
-
-    /// Fills a disk, or makes room.
-    fn fill(&self, disk: &str, full: bool) {
-        let flag = self.directory.path().join(format!("{disk}-is-full"));
-        if full {
-            fs::write(flag, "").unwrap();
-        } else {
-            fs::remove_file(flag).unwrap();
+            _directory: directory,
         }
     }
 
@@ -101,19 +84,6 @@ async fn run(options: PostgresOptions) -> Postgres {
     tokio::task::spawn_blocking(start).await.unwrap()
 }
 
-fn compile(directory: &Path) -> PathBuf {
-    let (source, library) = (directory.join("no_space.c"), directory.join("no_space.so"));
-    fs::write(&source, SHIM).unwrap();
-    let status = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
-        .args([&library, &source])
-        .arg("-ldl")
-        .status()
-        .unwrap();
-    assert!(status.success());
-    library
-}
-
 async fn writer_reason(service: &Service) -> String {
     let (_, report) = service.readiness().await;
     let reason = &report["checks"]["writer"]["reason"];
@@ -129,7 +99,7 @@ async fn tables_that_cannot_grow_are_told_and_survived() {
     wait_until("records", async || load.acknowledged() >= 50).await;
     assert_eq!(writer_reason(&service).await, "");
 
-    server.fill("data", true);
+    server.disks.fill(Disk::Data);
     let full = |seen: &crate::load::Seen| seen.refusals.get("storage-full").copied().unwrap_or(0);
     wait_until("a refusal for each client", async || {
         load.seen(full) >= 4 * CLIENTS
@@ -143,7 +113,7 @@ async fn tables_that_cannot_grow_are_told_and_survived() {
     assert!(server.said().contains("No space left on device"));
 
     let before = load.acknowledged();
-    server.fill("data", false);
+    server.disks.make_room(Disk::Data);
     let recovery = wait_until("records", async || load.acknowledged() >= before + 50).await;
     assert!(recovery < RECOVERY, "took {recovery:?}");
     wait_until("readiness", async || service.readiness().await.0 == 200).await;
@@ -169,7 +139,7 @@ async fn a_log_that_cannot_grow_ends_postgresql_and_loses_nothing() {
     let load = Load::start(service.api, CLIENTS);
     wait_until("records", async || load.acknowledged() >= 50).await;
 
-    server.fill("wal", true);
+    server.disks.fill(Disk::Wal);
     // The rest of the present segment would take a while to fill.
     let store = WriteStore::connect(&connect).await.unwrap();
     let _ = sqlx::query("SELECT pg_switch_wal()").execute(store.pool()).await;
@@ -185,7 +155,7 @@ async fn a_log_that_cannot_grow_ends_postgresql_and_loses_nothing() {
     );
     assert_eq!(service.readiness().await.0, 503);
 
-    server.fill("wal", false);
+    server.disks.make_room(Disk::Wal);
     // PostgreSQL gives up if its recovery finds no room either; somebody starts it again then.
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(2) {

@@ -5,8 +5,8 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 
 use crate::directory::directory;
-use crate::process::Running;
 use crate::stack::{Stack, up};
+use campaign::process::Running;
 
 fn demo(data_dir: &Path, incidents: &str) -> std::process::Command {
     let mut command = up(data_dir, &[]);

@@ -7,8 +7,8 @@ use reqwest::StatusCode;
 use testkit::EmbeddingServer;
 
 use crate::directory::directory;
-use crate::process::{Running, wait_until};
 use crate::stack::{Stack, up};
+use campaign::process::{Running, wait_until};
 
 /// Not the built-in model's.
 const DIMENSION: usize = 48;

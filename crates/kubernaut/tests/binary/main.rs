@@ -3,16 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "test support: a failure is the test's failure")]
 
 mod bench;
-mod crash;
-mod database_crash;
 mod demo;
 mod directory;
 mod fsck;
 mod help;
 mod hold;
 mod http_model;
-mod ledger;
-mod load;
 mod memory;
 mod model;
 mod other_postgres;
@@ -22,5 +18,4 @@ mod refusals;
 mod rolling;
 mod stack;
 mod stop;
-mod storage;
 mod up;

@@ -11,8 +11,8 @@ use testkit::{ChaosProxy, Database, records};
 use tokio::task::JoinHandle;
 
 use crate::model::minilm;
-use crate::process::wait_until;
-use crate::storage::Storage;
+use crate::process::storage;
+use campaign::process::wait_until;
 
 /// Connections that the service accepts; the same number of clients waits outside.
 const CONNECTIONS: usize = 12;
@@ -48,7 +48,7 @@ async fn factor(filling: &Value) -> usize {
         ("DATABASE__ACQUIRE_TIMEOUT", "500ms"),
         ("DATABASE__STATEMENT_TIMEOUT", "500ms"),
     ];
-    let mut storage = Storage::start(&proxy.url(&database.url()), database.schema(), &settings).await;
+    let mut storage = storage(&proxy.url(&database.url()), database.schema(), &settings).await;
     let api: SocketAddr = storage.api.strip_prefix("http://").unwrap().parse().unwrap();
     // What it needs for the first record is not what it holds for each.
     let first = Wire::new(api)

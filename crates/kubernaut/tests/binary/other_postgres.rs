@@ -10,7 +10,7 @@ use nix::unistd::{User, geteuid};
 use tempfile::TempDir;
 
 use crate::directory::directory;
-use crate::process::wait_until;
+use campaign::process::wait_until;
 
 /// A running server that lets everybody in.
 pub(crate) struct SystemPostgres {

@@ -9,8 +9,8 @@ use nix::sys::signal::Signal;
 
 use crate::directory::{directory, processes_of};
 use crate::other_postgres::SystemPostgres;
-use crate::process::Running;
 use crate::stack::{Stack, up};
+use campaign::process::Running;
 
 /// Runs it to its end, which must be an error; what it said about that.
 async fn refusal(command: Command) -> String {

@@ -14,11 +14,11 @@ use testkit::wire::Wire;
 use testkit::{Database, records};
 use tokio::task::JoinSet;
 
-use crate::ledger::faults;
-use crate::load::Acknowledged;
 use crate::model::minilm;
-use crate::process::wait_until;
-use crate::storage::Storage;
+use crate::process::faults;
+use crate::process::storage;
+use campaign::load::Promise;
+use campaign::process::wait_until;
 
 /// How often each of the two is replaced.
 const ROUNDS: usize = 2;
@@ -37,7 +37,7 @@ struct Balancer {
     ready: Mutex<Vec<SocketAddr>>,
     turn: AtomicUsize,
     stop: AtomicBool,
-    acknowledged: Mutex<Vec<Acknowledged>>,
+    acknowledged: Mutex<Vec<Promise>>,
     answered_by: Mutex<HashMap<SocketAddr, usize>>,
     /// Requests that got no answer, or another than 201.
     cut: Mutex<Vec<String>>,
@@ -98,10 +98,11 @@ impl Balancer {
                 }
             };
             *self.answered_by.lock().unwrap().entry(replica).or_default() += 1;
-            self.acknowledged.lock().unwrap().push(Acknowledged {
+            self.acknowledged.lock().unwrap().push(Promise {
                 kind: "remediation",
                 name,
                 created_at,
+                phase: "Pending",
                 id: answer["id"].as_i64().unwrap(),
                 incident: answer["incidentId"].as_i64(),
             });
@@ -118,10 +119,6 @@ impl Balancer {
     }
 }
 
-fn address(storage: &Storage) -> SocketAddr {
-    storage.api.strip_prefix("http://").unwrap().parse().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_are_replaced_under_load_and_no_request_is_cut() {
     let database = Database::with_model("rolling", minilm()).await;
@@ -129,11 +126,11 @@ async fn replicas_are_replaced_under_load_and_no_request_is_cut() {
     let mut tasks = JoinSet::new();
     let start = async || {
         let settings = [("SERVER__READINESS_DELAY", READINESS_DELAY)];
-        Storage::start(&database.url(), database.schema(), &settings).await
+        storage(&database.url(), database.schema(), &settings).await
     };
     let mut replicas = [start().await, start().await];
     for replica in &replicas {
-        tasks.spawn(Arc::clone(&balancer).watch(address(replica)));
+        tasks.spawn(Arc::clone(&balancer).watch(replica.address()));
     }
     wait_until("two replicas", async || balancer.ready.lock().unwrap().len() == 2).await;
     let begin = (Clock::system().now() - TimeDelta::hours(12)).trunc_subsecs(0);
@@ -141,8 +138,8 @@ async fn replicas_are_replaced_under_load_and_no_request_is_cut() {
         tasks.spawn(Arc::clone(&balancer).record(client, begin));
     }
     for round in 0..2 * ROUNDS {
-        let (old, other) = (round % 2, address(&replicas[(round + 1) % 2]));
-        let leaving = address(&replicas[old]);
+        let (old, other) = (round % 2, replicas[(round + 1) % 2].address());
+        let leaving = replicas[old].address();
         // Both are at work.
         for replica in [leaving, other] {
             wait_until("records", async || balancer.answered_by(replica) >= RECORDS).await;
@@ -156,10 +153,10 @@ async fn replicas_are_replaced_under_load_and_no_request_is_cut() {
         })
         .await;
         replicas[old] = start().await;
-        tasks.spawn(Arc::clone(&balancer).watch(address(&replicas[old])));
+        tasks.spawn(Arc::clone(&balancer).watch(replicas[old].address()));
     }
     for replica in &replicas {
-        let replica = address(replica);
+        let replica = replica.address();
         wait_until("records", async || balancer.answered_by(replica) >= RECORDS).await;
     }
     balancer.stop.store(true, Ordering::SeqCst);
@@ -167,8 +164,8 @@ async fn replicas_are_replaced_under_load_and_no_request_is_cut() {
     assert_eq!(*balancer.cut.lock().unwrap(), [""; 0]);
     let acknowledged = balancer.acknowledged.lock().unwrap().clone();
     eprintln!("{} replicas stopped, {} records", 2 * ROUNDS, acknowledged.len());
+    assert_eq!(faults(&database, &acknowledged).await, [""; 0]);
     let store = database.store().await;
-    assert_eq!(faults(&store, &acknowledged).await, [""; 0]);
     let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM audit_events")
         .fetch_one(store.pool())
         .await

@@ -7,8 +7,9 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use testkit::records;
 
-use crate::process::{Running, kubernaut};
-use crate::storage::client;
+use crate::process::kubernaut;
+use campaign::process::Running;
+use campaign::service::client;
 
 /// The options that set an address.
 pub(crate) const ADDRESSES: [&str; 4] = [

@@ -2,26 +2,23 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
 use nix::sys::signal::Signal;
-use service_kit::Clock;
 use testkit::Database;
 use tokio::net::TcpStream;
 
-use crate::ledger::faults;
-use crate::load::{CLIENTS, Counts, Load};
 use crate::model::minilm;
-use crate::process::wait_until;
-use crate::storage::Storage;
+use crate::process::storage;
+use crate::process::{faults, load};
+use campaign::load::Counts;
+use campaign::process::wait_until;
+use campaign::service::Storage;
 
+/// How many record at once.
+const CLIENTS: usize = 8;
 /// How long stopping may take once nothing holds the requests up.
 const SOON: Duration = Duration::from_secs(5);
 /// How long stopping may take that waits for nothing; the lock and the timeouts of the database last longer.
 const AT_ONCE: Duration = Duration::from_secs(2);
-
-fn load() -> Load {
-    Load::new(Clock::system().now() - TimeDelta::hours(12))
-}
 
 /// Waits until every client waits for an answer that does not come.
 async fn all_wait(storage: &Storage, counts: &Counts) {
@@ -38,8 +35,8 @@ async fn all_wait(storage: &Storage, counts: &Counts) {
 async fn requests_under_way_are_answered_before_the_end() {
     let database = Database::with_model("drain", minilm()).await;
     let store = database.store().await;
-    let mut storage = Storage::start(&database.url(), database.schema(), &[]).await;
-    let recording = load().start(&storage.api);
+    let mut storage = storage(&database.url(), database.schema(), &[]).await;
+    let recording = load(CLIENTS).start_until_broken(storage.address());
     let counts = recording.counts.clone();
     wait_until("records", async || counts.acknowledged() >= 50).await;
 
@@ -70,14 +67,14 @@ async fn requests_under_way_are_answered_before_the_end() {
         "each got its answer, and nobody another"
     );
     assert_eq!(load.counts.refused(), 0);
-    assert_eq!(faults(&store, &load.acknowledged()).await, [""; 0]);
+    assert_eq!(faults(&database, load.acknowledged()).await, [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn under_load_it_stops_soon_and_loses_nothing() {
     let database = Database::with_model("stop", minilm()).await;
-    let mut storage = Storage::start(&database.url(), database.schema(), &[]).await;
-    let recording = load().start(&storage.api);
+    let mut storage = storage(&database.url(), database.schema(), &[]).await;
+    let recording = load(CLIENTS).start_until_broken(storage.address());
     let counts = recording.counts.clone();
     wait_until("records", async || counts.acknowledged() >= 200).await;
     let signalled = Instant::now();
@@ -86,11 +83,11 @@ async fn under_load_it_stops_soon_and_loses_nothing() {
     let load = recording.ended().await;
     assert_eq!(load.counts.refused(), 0, "a request was answered with 503");
     assert_eq!(
-        load.counts.failed(),
+        load.counts.failed() + load.counts.unreachable(),
         CLIENTS,
         "everybody was at work until the end"
     );
-    let found = faults(&database.store().await, &load.acknowledged()).await;
+    let found = faults(&database, load.acknowledged()).await;
     assert_eq!(found, [""; 0]);
 }
 
@@ -98,8 +95,8 @@ async fn under_load_it_stops_soon_and_loses_nothing() {
 async fn a_second_signal_stops_at_once() {
     let database = Database::with_model("second_signal", minilm()).await;
     let store = database.store().await;
-    let mut storage = Storage::start(&database.url(), database.schema(), &[]).await;
-    let recording = load().start(&storage.api);
+    let mut storage = storage(&database.url(), database.schema(), &[]).await;
+    let recording = load(CLIENTS).start_until_broken(storage.address());
     let counts = recording.counts.clone();
     wait_until("records", async || counts.acknowledged() >= 50).await;
     // Nothing commits any more, so that it would wait.
@@ -122,5 +119,5 @@ async fn a_second_signal_stops_at_once() {
     lock.rollback().await.unwrap();
     let load = recording.ended().await;
     assert_eq!(load.counts.failed(), CLIENTS, "nobody got an answer");
-    assert_eq!(faults(&store, &load.acknowledged()).await, [""; 0]);
+    assert_eq!(faults(&database, load.acknowledged()).await, [""; 0]);
 }

@@ -9,8 +9,8 @@ use testkit::Database;
 
 use crate::directory::{directory, processes_of};
 use crate::model::minilm;
-use crate::process::Running;
 use crate::stack::{Stack, up};
+use campaign::process::Running;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_stay_whichever_signal_stops_it() {

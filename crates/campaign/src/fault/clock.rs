@@ -1,0 +1,77 @@
+//! The clock of the service set forward and back, by an hour and by a day, amid the load.
+//!
+//! Only the service's wall clock: `testkit::preload` adds to what the system tells it. Its monotonic clock, and the
+//! clock of PostgreSQL, go on as they are.
+
+use chrono::TimeDelta;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use testkit::preload::SteppedClock;
+
+use super::progress;
+use crate::load::Promise;
+use crate::stack::Stack;
+use crate::{Context, Outcome, now};
+
+const HOUR: i64 = 3_600;
+/// In seconds.
+const STEPS: [i64; 6] = [HOUR, -HOUR, 24 * HOUR, -24 * HOUR, 1, 0];
+/// Records that have to come under each clock.
+const RECORDS: usize = 50;
+
+pub(crate) async fn run(context: &Context) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut rng = StdRng::seed_from_u64(context.seed);
+    let mut stack = Stack::new(&context.program, &[]).await;
+    let clock = SteppedClock::new(stack.directory());
+    stack.environment = clock.environment();
+    stack.start_service().await;
+    let recording = context.load().start(stack.api());
+    progress(&recording, RECORDS).await;
+    for _ in 0..context.scale.rounds {
+        let mut steps = STEPS;
+        steps.shuffle(&mut rng);
+        for step in steps {
+            clock.set(step);
+            outcome.recoveries.push(progress(&recording, RECORDS).await);
+            tokio::time::sleep(context.scale.round / 6).await;
+            outcome.times += 1;
+        }
+    }
+    let load = recording.finish().await;
+    stack.stop_service().await;
+    outcome.count(&load.counts);
+    if load.counts.failed() > 0 || load.counts.refused() > 0 {
+        outcome.wrong("a step of the clock cost a request");
+    }
+    let store = stack.store().await;
+    let [ahead, behind]: [i64; 2] = {
+        let (ahead, behind) = sqlx::query_as(
+            "SELECT count(*) FILTER (WHERE received_at > now() + interval '30 minutes'),
+                    count(*) FILTER (WHERE received_at < now() - interval '30 minutes') FROM audit_events",
+        )
+        .fetch_one(store.pool())
+        .await
+        .unwrap();
+        [ahead, behind]
+    };
+    store.close().await;
+    outcome.must_meet(
+        "versions received ahead of time",
+        ahead.unsigned_abs(),
+        RECORDS as u64,
+    );
+    outcome.must_meet(
+        "versions received behind time",
+        behind.unsigned_abs(),
+        RECORDS as u64,
+    );
+    let promises: Vec<Promise> = load.acknowledged().cloned().collect();
+    let latest = now() + TimeDelta::days(2);
+    outcome.findings = context
+        .check_promises(&stack, promises, &load.undecided(), latest)
+        .await;
+    stack.stop().await;
+    outcome
+}

@@ -1,0 +1,136 @@
+//! A provider of vectors that is slow, silent, down or wrong: no record waits for it, and no wrong vector is stored.
+
+use std::time::Duration;
+
+use testkit::EmbeddingServer;
+use testkit::embedding_server::Reply;
+
+use super::progress;
+use crate::process::wait_until;
+use crate::stack::Stack;
+use crate::{Context, Outcome};
+
+const DIMENSION: usize = 48;
+/// How far a component of a stored vector may be from the provider's: they went through text.
+const ROUNDING: f32 = 1e-4;
+/// The longest that a record may wait, with a budget of 150 ms for its vector; the rest is for the machine.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
+
+fn replies() -> [(&'static str, Reply, Duration); 9] {
+    let now = Duration::ZERO;
+    [
+        ("slow", Reply::Vectors, Duration::from_secs(2)),
+        ("silent", Reply::Silence, now),
+        ("down, 500", Reply::status(500), now),
+        ("busy, 429", Reply::status(429), now),
+        ("closed", Reply::Closed, now),
+        ("no JSON", Reply::raw(200, "text/html", "<p>hello"), now),
+        ("other dimensions", Reply::dimension(DIMENSION / 2), now),
+        ("one vector less", Reply::one_less(), now),
+        ("one index for all", Reply::duplicates(), now),
+    ]
+}
+
+pub(crate) async fn run(context: &Context) -> Outcome {
+    let mut outcome = Outcome::default();
+    let server = EmbeddingServer::start(DIMENSION).await;
+    let (url, dimension) = (server.url(), DIMENSION.to_string());
+    let settings = [
+        ("EMBEDDING__PROVIDER", "http"),
+        ("EMBEDDING__HTTP__URL", url.as_str()),
+        ("EMBEDDING__HTTP__MODEL", "campaign"),
+        ("EMBEDDING__HTTP__VERSION", "1"),
+        ("EMBEDDING__HTTP__DIMENSION", dimension.as_str()),
+        ("EMBEDDING__HTTP__TIMEOUT", "500ms"),
+        ("EMBEDDING__HTTP__RETRY_FOR", "1s"),
+        ("EMBEDDING__HTTP__BREAKER_COOL_OFF", "500ms"),
+        ("EMBEDDING__BACKFILL_INTERVAL", "100ms"),
+    ];
+    let mut stack = Stack::new(&context.program, &settings).await;
+    stack.start_service().await;
+    let recording = context.load().start(stack.api());
+    progress(&recording, 50).await;
+    for _ in 0..context.scale.rounds {
+        for (what, reply, delay) in replies() {
+            if context.is_late() {
+                break;
+            }
+            let asked = server.requests().len();
+            server.delay(delay);
+            server.otherwise(reply);
+            tokio::time::sleep(context.scale.round).await;
+            outcome.recoveries.push(progress(&recording, 20).await);
+            // It is asked at the latest when the breaker closes and a new text comes.
+            wait_until("a request to the provider", async || {
+                server.requests().len() > asked
+            })
+            .await;
+            outcome.must_meet(what, (server.requests().len() - asked) as u64, 1);
+            outcome.times += 1;
+        }
+    }
+    let store = stack.store().await;
+    let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM incident_embeddings WHERE embedding IS NULL")
+        .fetch_one(store.pool())
+        .await
+        .unwrap();
+    outcome.must_meet(
+        "texts without a vector at the end of the faults",
+        waiting.unsigned_abs(),
+        1,
+    );
+    server.delay(Duration::ZERO);
+    server.otherwise(Reply::Vectors);
+    let load = recording.finish().await;
+    let recovery = wait_until("the vectors that are due within a minute", async || {
+        let due: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM incident_embeddings
+             WHERE embedding IS NULL AND next_attempt_at < now() + interval '1 minute'",
+        )
+        .fetch_one(store.pool())
+        .await
+        .unwrap();
+        due == 0
+    })
+    .await;
+    outcome.met(
+        "ms until these had theirs",
+        recovery.as_millis().try_into().unwrap_or(u64::MAX),
+    );
+    let texts: Vec<(String, Option<String>)> =
+        sqlx::query_as("SELECT text, embedding::text FROM incident_embeddings")
+            .fetch_all(store.pool())
+            .await
+            .unwrap();
+    store.close().await;
+    stack.stop_service().await;
+    for (text, vector) in &texts {
+        match vector {
+            None => outcome.met("texts put off by more than a minute", 1),
+            Some(vector) if is(vector, &server.vector(text)) => outcome.met("right vectors", 1),
+            Some(_) => outcome.wrong(format!("the vector of {text:?} is another's")),
+        }
+    }
+    outcome.count(&load.counts);
+    if load.counts.failed() > 0 || load.counts.refused() > 0 {
+        outcome.wrong("the provider cost a request");
+    }
+    if load.counts.slowest() > ANSWERED_WITHIN {
+        outcome.wrong(format!("an answer took {:?}", load.counts.slowest()));
+    }
+    outcome.findings = context.check(&stack, &load).await;
+    stack.stop().await;
+    outcome
+}
+
+/// Whether PostgreSQL's text of a vector is that vector.
+fn is(text: &str, vector: &[f32]) -> bool {
+    let components: Result<Vec<f32>, _> = serde_json::from_str(text);
+    components.is_ok_and(|components| {
+        components.len() == vector.len()
+            && components
+                .iter()
+                .zip(vector)
+                .all(|(one, other)| (one - other).abs() < ROUNDING)
+    })
+}
