@@ -77,7 +77,12 @@ impl Replica {
             redis_url: Secret::new(redis_url),
             redis_timeout,
         };
-        let lag = ReplayLag::watch(&reader, MAX_REPLAY_LAG);
+        // Who does not look for changes is asked nothing in the background either, so that its questions can be counted.
+        let lag = if refresh_interval.is_zero() {
+            ReplayLag::none()
+        } else {
+            ReplayLag::watch(&reader, MAX_REPLAY_LAG)
+        };
         let clock = both.clock.clone();
         let cache = ReadCache::new(&config, &reader, clock, Jitter::seeded(1), lag).expect("a cache");
         let embeddings = EmbeddingCache::new(Database::embedder(), CacheOptions::default());

@@ -221,8 +221,7 @@ async fn a_thousand_who_ask_two_questions_are_two_queries_and_not_one_more() {
     let of_two = asked(&to_alone).await - before;
     alone.get_with(QUESTION, CACHE_CONTROL, "no-cache").await;
     let of_three = asked(&to_alone).await - before;
-    let of_one = of_three - of_two;
-    assert!(of_one > 100, "{of_one}");
+    assert!(of_three > of_two);
 
     let (replica, proxy) = observed(&both).await;
     let before = asked(&proxy).await;
@@ -248,9 +247,12 @@ async fn a_thousand_who_ask_two_questions_are_two_queries_and_not_one_more() {
     };
     assert_eq!((totals(3), totals(7)), (500, 500));
     proxy.pass();
-    // To the byte it is not known how a connection is checked before it is used again.
     let asked = asked(&proxy).await - before;
-    assert!(asked.abs_diff(of_two) < of_one / 2, "{asked} and not {of_two}");
+    // Two more or fewer messages of five bytes end a round: loads at once share no connection.
+    assert!(
+        asked.abs_diff(of_two) <= 10 && of_three - of_two > 20,
+        "{asked}, {of_two}, {of_three}"
+    );
     assert_eq!(replica.metric(LOADS), 2);
     let loaded = answers
         .iter()

@@ -87,7 +87,11 @@ async fn bad_questions_of_the_search_are_refused_with_pointers() {
             json!({"description": "memory", "maxResults": 0, "minSimilarity": 2, "severity": "huge", "color": 1}),
             vec!["/color", "/maxResults", "/minSimilarity", "/severity"],
         ),
-        (json!({"description": "12 345 6.7"}), vec!["/description"]),
+        (json!({"description": "… – !"}), vec!["/description"]),
+        (
+            json!({"description": "12 345 6.7", "minSimilarity": 0.5}),
+            vec!["/minSimilarity"],
+        ),
     ];
     for (body, expected) in cases {
         let answer = both.search(&body).await;
