@@ -34,41 +34,40 @@ mod entry;
 mod flight;
 mod jitter;
 mod key;
+mod load;
 mod memory;
 mod metrics;
 mod redis;
 mod respond;
 mod watch;
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use audit_store::Reader;
-use axum::body::Bytes;
-use axum::http::{StatusCode, Uri};
-use chrono::{DateTime, TimeDelta, Utc};
+use axum::http::Uri;
+use chrono::{DateTime, Utc};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 use service_kit::health::CheckFailure;
-use service_kit::{Clock, Problem, ProblemKind};
+use service_kit::{Clock, Problem};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
 pub use self::jitter::Jitter;
 pub(crate) use self::respond::{Question, cached};
 
-use self::changes::{About, Changes, Reason};
-use self::entry::{Answer, Entry};
+use self::changes::{About, Changes};
+use self::entry::Entry;
 use self::flight::{Flights, Role, Waiting};
 use self::key::{Key, Scope};
+use self::load::{Loading, answer, is_away};
 use self::memory::Memory;
 use self::metrics::{CacheMetrics, Tier};
 use self::redis::Redis;
 use self::watch::Watch;
 use crate::config::CacheConfig;
-use crate::problems;
 use crate::replay_lag::ReplayLag;
 
 /// How long a load may take at most, whatever the database is given. Less than the default deadline of a request, so
@@ -143,8 +142,6 @@ enum How {
     /// Past its time; the database is away.
     Stale,
 }
-
-type Loading = Pin<Box<dyn Future<Output = Result<Answer, Problem>> + Send>>;
 
 impl ReadCache {
     /// A cache for the answers of one database. It begins to connect to Redis and to look for changes, and does not wait
@@ -374,148 +371,6 @@ impl ReadCache {
         let how = How::Stale;
         Some(Served { entry, how })
     }
-}
-
-impl Shared {
-    /// An answer in memory that may be told. Or else why not, if nothing but a change speaks against it.
-    async fn remembered(&self, key: &Key, about: About) -> Result<Arc<Entry>, Option<Reason>> {
-        let kept = self.memory.get(key).await;
-        let entry = kept
-            .filter(|entry| entry.is_fresh(self.clock.now()))
-            .ok_or(None)?;
-        match self.changes.outdated(about, entry.seen) {
-            None => Ok(entry),
-            outdated => Err(outdated),
-        }
-    }
-
-    /// Memory once more, since another flight may have landed in between; Redis; the database.
-    async fn fill(&self, key: Key, about: About, loading: Loading) -> Result<Filled, Problem> {
-        if let Ok(entry) = self.remembered(&key, about).await {
-            let tier = Some(Tier::Memory);
-            return Ok(Filled { entry, tier });
-        }
-        if let Some(entry) = self.ask_redis(&key, about).await {
-            let tier = Some(Tier::Redis);
-            return Ok(Filled { entry, tier });
-        }
-        let entry = self.load(key, loading).await?;
-        Ok(Filled { entry, tier: None })
-    }
-
-    /// An answer from Redis that may be told. Another one is only put into memory, for the case that the database is
-    /// away.
-    async fn ask_redis(&self, key: &Key, about: About) -> Option<Arc<Entry>> {
-        let found = match self.redis.as_ref()?.get(&key.redis_name()).await {
-            Ok(found) => found,
-            Err(away) => {
-                self.metrics.failed(Tier::Redis, &away);
-                return None;
-            }
-        };
-        let Some(bytes) = found else {
-            self.metrics.miss(Tier::Redis);
-            return None;
-        };
-        let Some(mut entry) = Entry::decode(key, &bytes) else {
-            self.metrics.invalid();
-            return None;
-        };
-        let now = self.clock.now();
-        let mut may_be_told = entry.is_fresh(now);
-        if may_be_told {
-            match self.changes.admit(about, entry.seen.horizon) {
-                Ok(seen) => entry.seen = seen,
-                Err(reason) => {
-                    self.metrics.invalidated(Tier::Redis, reason);
-                    may_be_told = false;
-                }
-            }
-        }
-        let entry = Arc::new(entry);
-        if entry.is_usable(now) {
-            self.memory.put(*key, Arc::clone(&entry)).await;
-        }
-        if may_be_told {
-            self.metrics.hit(Tier::Redis);
-            return Some(entry);
-        }
-        self.metrics.miss(Tier::Redis);
-        None
-    }
-
-    /// Asks the database, and keeps the answer in memory.
-    async fn load(&self, key: Key, loading: Loading) -> Result<Arc<Entry>, Problem> {
-        let (began, seen) = (self.clock.now(), self.changes.seen());
-        let lag = self.lag.lag();
-        let loaded = timeout(self.load_deadline, loading)
-            .await
-            .unwrap_or_else(|_elapsed| Err(problems::load_too_slow()));
-        let away = loaded.as_ref().is_err_and(is_away);
-        self.database_away.store(away, Ordering::Relaxed);
-        let answer = match loaded {
-            Ok(answer) => answer,
-            Err(problem) => {
-                self.metrics.loaded("failed");
-                return Err(problem);
-            }
-        };
-        let (result, fresh, stale) = match &answer {
-            Answer::Found(_) => ("found", self.lifetimes.fresh, self.lifetimes.stale),
-            // What was not there may have come since, and nobody is helped by an old "no".
-            Answer::Absent(_) => ("absent", self.lifetimes.negative, Duration::ZERO),
-        };
-        self.metrics.loaded(result);
-        let fresh_until = after(began, self.jitter.shorten(fresh));
-        let entry = Arc::new(Entry {
-            seen,
-            lag,
-            ..Entry::new(answer, began, fresh_until, after(fresh_until, stale))
-        });
-        if entry.is_usable(self.clock.now()) {
-            self.memory.put(key, Arc::clone(&entry)).await;
-        }
-        Ok(entry)
-    }
-
-    /// Lets other replicas have an answer.
-    async fn share(&self, key: &Key, entry: &Entry) {
-        if let Some(redis) = &self.redis {
-            let left = entry.stale_until - self.clock.now();
-            let left = left.to_std().unwrap_or_default();
-            redis.put(&key.redis_name(), entry.encode(key), left).await;
-        }
-    }
-}
-
-/// What is to be kept of a load: its body, or that there is none.
-fn answer<T: Serialize>(load: impl Future<Output = Result<T, Problem>> + Send + 'static) -> Loading {
-    Box::pin(async move {
-        match load.await {
-            Ok(body) => match serde_json::to_vec(&body) {
-                Ok(body) => Ok(Answer::Found(Bytes::from(body))),
-                Err(error) => Err(Problem::internal(error)),
-            },
-            Err(problem) if problem.kind() == ProblemKind::NOT_FOUND => {
-                Ok(Answer::Absent(problem.detail().unwrap_or_default().to_owned()))
-            }
-            Err(problem) => Err(problem),
-        }
-    })
-}
-
-fn is_away(problem: &Problem) -> bool {
-    matches!(
-        problem.status(),
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-    )
-}
-
-fn after(time: DateTime<Utc>, duration: Duration) -> DateTime<Utc> {
-    TimeDelta::from_std(duration)
-        .ok()
-        .and_then(|duration| time.checked_add_signed(duration))
-        .unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 #[cfg(test)]

@@ -57,10 +57,10 @@ pub struct Ingest {
     fullness: Fullness,
 }
 
-/// The tasks behind an [`Ingest`].
+/// The tasks behind an [`Ingest`]. Dropping it ends them where they are.
 pub struct Writers {
     tasks: JoinSet<()>,
-    backfill: tokio::task::JoinHandle<()>,
+    backfill: JoinSet<()>,
 }
 
 /// Records that are stored together or not at all, on their way in.
@@ -94,7 +94,7 @@ impl Ingest {
         let fullness = Fullness::default();
         let tasks = WriterTask::spawn_all(&store, &vectors, receiver, writer, &metrics, &fullness);
         let backfill = Backfill::new(store, vectors.clone(), clock, metrics.clone());
-        let backfill = tokio::spawn(backfill.run(backfill_interval));
+        let backfill = JoinSet::from_iter([backfill.run(backfill_interval)]);
         (
             Self {
                 queue,
@@ -252,7 +252,7 @@ impl Ingest {
 impl Writers {
     /// Waits until every queued record is answered. All [`Ingest`] handles must be gone, or it waits for ever.
     pub async fn drained(mut self) {
-        self.backfill.abort();
+        self.backfill.abort_all();
         while self.tasks.join_next().await.is_some() {}
     }
 }

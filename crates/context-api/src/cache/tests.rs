@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use serde_json::json;
 use tokio::sync::Notify;
 
+use super::entry::Answer;
 use super::key::tests::key;
 use super::*;
 

@@ -2,26 +2,24 @@
 //! have its words.
 
 mod contract;
+mod request;
 
-use audit_store::reader::{Found, Hit, IncidentFilter, Question, Search, score_of_place};
+use audit_store::reader::{Found, Hit, Question, Search, score_of_place};
 use axum::Json;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use embedding::canonical_query;
 use serde::Serialize;
-use serde_json::{Map, Value};
 use service_kit::Problem;
 use service_kit::extract::{JsonObject, QueryParameters};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
-use crate::body::BodyFields;
 use crate::database::identity;
 use crate::evidence::EvidenceBody;
-use crate::filter::Broken;
 use crate::incident::IncidentBody;
+use crate::problems;
 use crate::state::{Asked, State};
-use crate::{filter, problems};
+use request::{Description, Like, Request};
 
 pub(crate) use contract::{operation, schemas};
 
@@ -146,92 +144,6 @@ fn in_one_list(place: usize, hit: Hit) -> Found {
     }
 }
 
-/// What is asked for.
-#[derive(Debug, PartialEq)]
-struct Request {
-    like: Like,
-    filter: IncidentFilter,
-    max_results: i64,
-    min_similarity: Option<f64>,
-}
-
-/// What the matches shall be like.
-#[derive(Debug, Clone, PartialEq)]
-enum Like {
-    /// What somebody wrote.
-    Text(Description),
-    /// An incident.
-    Incident(i64),
-}
-
-/// What somebody wrote: as it was given its words are looked for, as a canonical text its meaning.
-#[derive(Debug, Clone, PartialEq)]
-struct Description {
-    given: String,
-    /// `None` for what means nothing by itself, such as an id or a version.
-    canonical: Option<String>,
-}
-
-impl Description {
-    fn read(text: &str) -> Result<Self, Broken> {
-        // The limit is in bytes; no text has more characters than that.
-        if text.len() > MAX_DESCRIPTION_BYTES {
-            let detail = format!("must have at most {MAX_DESCRIPTION_BYTES} bytes");
-            return Err(("too-long", detail));
-        }
-        let canonical = canonical_query(text);
-        if canonical.is_none() && !text.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
-            return Err(("no-words", "must have letters or digits".to_owned()));
-        }
-        Ok(Self {
-            given: text.to_owned(),
-            canonical,
-        })
-    }
-}
-
-impl Request {
-    fn parse(body: &Map<String, Value>, now: DateTime<Utc>) -> Result<Self, Problem> {
-        let mut fields = BodyFields::new(body);
-        let like = Like::parse(&mut fields);
-        let filter = filter::from_body(&mut fields, now);
-        let max_results = fields.integer("maxResults", &(1..=MAX_RESULTS));
-        let min_similarity = fields.number("minSimilarity", &(-1.0..=1.0));
-        if min_similarity.is_some() && matches!(&like, Some(Like::Text(Description { canonical: None, .. })))
-        {
-            fields.refuse(
-                "minSimilarity",
-                "no-meaning",
-                "must not be given with a `description` that says nothing in words",
-            );
-        }
-        fields.finish()?;
-        Ok(Self {
-            // Without it there was a violation, so that `finish` did not get here.
-            like: like.ok_or_else(|| Problem::internal("a body without a subject passed"))?,
-            filter,
-            max_results: max_results.unwrap_or(DEFAULT_RESULTS),
-            min_similarity,
-        })
-    }
-}
-
-impl Like {
-    /// `None` only after a violation was noted.
-    fn parse(fields: &mut BodyFields<'_>) -> Option<Self> {
-        let text = fields.text("description", MAX_DESCRIPTION_BYTES, Description::read);
-        let incident = fields.integer("incidentId", &(1..=i64::MAX));
-        if fields.has("description") == fields.has("incidentId") {
-            fields.refuse_body(
-                "exactly-one",
-                "must have exactly one of `description` and `incidentId`",
-            );
-            return None;
-        }
-        text.map(Self::Text).or(incident.map(Self::Incident))
-    }
-}
-
 /// The least similarity whose score, as it is told, reaches the threshold.
 fn least_similarity(threshold: f64) -> f64 {
     threshold - 0.5 / SCORE_STEPS
@@ -330,7 +242,9 @@ impl Match {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
+
+    use audit_store::reader::IncidentFilter;
 
     use super::*;
     use crate::evidence::tests as evidence;

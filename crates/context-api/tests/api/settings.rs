@@ -77,6 +77,11 @@ const SHOWN: &[(&str, &str, &str)] = &[
         "replicas_share_answers_and_the_way_through_redis_makes_none_younger",
     ),
     (
+        "cache.refresh_interval",
+        "testkit/tests/recall/freshness.rs",
+        "a_record_is_in_every_answer_after_a_look_and_without_looks_in_none",
+    ),
+    (
         "cache.stale_for",
         "context-api/src/cache/tests.rs",
         "a_stale_answer_is_told_only_while_the_database_is_away",
@@ -100,6 +105,11 @@ const SHOWN: &[(&str, &str, &str)] = &[
         "database.max_connections",
         "context-api/tests/api/settings.rs",
         "connections_are_as_many_and_as_patient_as_configured",
+    ),
+    (
+        "database.max_replay_lag",
+        "testkit/tests/recall/replica.rs",
+        "a_replica_that_does_not_replay_says_how_old_its_answers_are_and_catches_up",
     ),
     (
         "database.schema",
@@ -267,6 +277,21 @@ const SHOWN: &[(&str, &str, &str)] = &[
         "what_the_database_was_asked_ends_with_the_deadline_of_the_request",
     ),
     (
+        "search.self_check_interval",
+        "testkit/tests/recall/self_check.rs",
+        "the_rounds_end_with_the_service_and_do_not_begin_when_they_are_off",
+    ),
+    (
+        "search.self_check_sample",
+        "testkit/tests/recall/self_check.rs",
+        "a_sound_index_finds_all_ten_of_each_sample",
+    ),
+    (
+        "search.self_check_timeout",
+        "testkit/tests/recall/self_check.rs",
+        "a_sample_that_takes_too_long_is_given_up",
+    ),
+    (
         "server.api_address",
         "kubernaut/tests/binary/refusals.rs",
         "an_address_that_cannot_be_served_is_named_with_its_option",
@@ -401,7 +426,7 @@ impl Model for Slow {
 
 #[tokio::test]
 async fn a_search_waits_for_its_vector_as_long_as_configured() {
-    let body = json!({"description": "out of memory"});
+    let body = json!({"description": "out of memory", "minSimilarity": 0.5});
     for (milliseconds, status) in [(100, 503), (30_000, 200)] {
         let timeout = Duration::from_millis(milliseconds);
         let dimension = Database::embedder().model().dimension;

@@ -20,9 +20,10 @@ const NO_ROOM_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How much of a body that is too large is read and thrown away, and for how long, before the refusal is sent.
 ///
 /// A connection closed with unread input is reset, and a reset can overtake the answer: without this most clients
-/// would see a broken pipe instead of the 413.
+/// would see a broken pipe instead of the 413 or 503. On a saturated machine a body takes seconds that is on its way
+/// already; waiting for it costs a connection and no memory.
 const DISCARD_BYTES: usize = 4 * 1024 * 1024;
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Limits of one request's body. [`boundary::stack`](crate::boundary::stack) sets them for all routes; a route may
 /// narrow or widen them with a layer of `axum::Extension(BodyLimits { … })`.

@@ -139,6 +139,25 @@ async fn without_texts_nothing_is_told_and_a_failure_is_counted() {
 }
 
 #[tokio::test]
+async fn a_sample_that_takes_too_long_is_given_up() {
+    let both = fifty(50).await;
+    let (state, registry) = service(&both).await;
+    let mut owner = both.store.pool().begin().await.expect("a transaction");
+    sqlx::query("LOCK TABLE incident_embeddings IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut *owner)
+        .await
+        .expect("a lock");
+    let options = SearchConfig {
+        self_check_timeout: Duration::from_millis(100),
+        ..options(1)
+    };
+    let began = std::time::Instant::now();
+    SelfCheck::seeded(&state, options, 1).round().await;
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(told(registry).await, lines("NaN", 0, 1));
+}
+
+#[tokio::test]
 async fn the_rounds_end_with_the_service_and_do_not_begin_when_they_are_off() {
     let both = fifty(50).await;
     let (state, registry) = service(&both).await;
