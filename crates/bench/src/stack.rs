@@ -73,7 +73,9 @@ impl Stack {
             .env("DATA_STORAGE__DATABASE__SCHEMA", schema)
             .env("CONTEXT_API__DATABASE__SCHEMA", schema);
         for limit in ["PER_SECOND", "BURST", "CALLER_PER_SECOND", "CALLER_BURST"] {
-            command.env(format!("DATA_STORAGE__RATE_LIMIT__{limit}"), UNLIMITED);
+            for service in ["DATA_STORAGE", "CONTEXT_API"] {
+                command.env(format!("{service}__RATE_LIMIT__{limit}"), UNLIMITED);
+            }
         }
         for (name, value) in settings {
             command.env(format!("DATA_STORAGE__{name}"), value);
