@@ -292,7 +292,12 @@ impl ReadCache {
         let due = shared.changes.due(about);
         let loading = answer(load);
         loop {
-            match shared.flights.join(key)? {
+            let role = match shared.flights.join(key) {
+                Ok(role) => role,
+                // Too many loads are under way, as when the database is silently gone.
+                Err(problem) => return self.stale(&key).await.ok_or(problem),
+            };
+            match role {
                 Role::Lead(leading) => {
                     let waiting = leading.waiting();
                     let shared = Arc::clone(shared);

@@ -11,12 +11,15 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use service_kit::shutdown::Shutdown;
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, timeout};
 
 use crate::config::SearchConfig;
 use crate::database::identity;
 use crate::metrics::Metrics;
 use crate::state::State;
+
+/// Statements of one sample, at least as many as there are.
+const STATEMENTS: u32 = 8;
 
 /// Measures recall at ten in rounds.
 pub struct SelfCheck {
@@ -80,10 +83,18 @@ impl SelfCheck {
         let (mut found, mut nearest) = (0, 0);
         for _ in 0..self.config.self_check_sample {
             let place: f64 = self.random.random();
-            let measured = self
-                .reader
-                .recall(&self.model, place, self.config.self_check_timeout)
-                .await;
+            let statement_timeout = self.config.self_check_timeout;
+            let measured = self.reader.recall(&self.model, place, statement_timeout);
+            // A server that is silently gone cuts nothing off.
+            let limit = self.reader.time_limit().max(STATEMENTS * statement_timeout);
+            let Ok(measured) = timeout(limit, measured).await else {
+                self.metrics.count_recall_failure();
+                tracing::warn!(
+                    ?limit,
+                    "the database did not answer while the recall of searches was measured"
+                );
+                break;
+            };
             match measured {
                 Ok(Some(sample)) => {
                     found += sample.found;

@@ -123,6 +123,28 @@ impl Database {
         format!("{scheme}://{READER_ROLE}:{READER_PASSWORD}@{address}")
     }
 
+    /// Gathers the planner's statistics of this schema, and of no other test's, however long that takes.
+    pub async fn analyze(&self) {
+        const TABLES: &str = "SELECT string_agg(quote_ident(relname), ', ') FROM pg_class
+            WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition";
+        let store = self.store().await;
+        let mut connection = store.pool().acquire().await.expect("a connection");
+        let tables: String = sqlx::query_scalar(TABLES)
+            .fetch_one(&mut *connection)
+            .await
+            .expect("tables");
+        sqlx::query("SET statement_timeout = 0")
+            .execute(&mut *connection)
+            .await
+            .expect("no timeout");
+        sqlx::query(sqlx::AssertSqlSafe(format!("ANALYZE {tables}")))
+            .execute(&mut *connection)
+            .await
+            .expect("statistics");
+        drop(connection);
+        store.close().await;
+    }
+
     /// How the owner connects.
     #[must_use]
     pub fn writer_options(&self) -> ConnectOptions {

@@ -121,14 +121,15 @@ fn respond(cache: &ReadCache, question: &Question, served: &Served) -> Result<Re
     Ok(response)
 }
 
-/// The parameters of RFC 9211, section 2. A stale answer is a hit whose time to live is negative.
+/// The parameters of RFC 9211, section 2. A stale answer is a hit whose time to live is negative, also if it was a
+/// record that outdated it and not time.
 fn told(served: &Served, now: DateTime<Utc>) -> String {
     let ttl = (served.entry.fresh_until - now)
         .num_milliseconds()
         .div_euclid(1_000);
     match served.how {
         How::Hit(tier) => format!("hit; ttl={ttl}; detail={}", tier.as_str()),
-        How::Stale => format!("hit; ttl={ttl}; detail=stale"),
+        How::Stale => format!("hit; ttl={}; detail=stale", ttl.min(-1)),
         How::Missed { collapsed: false } => "fwd=miss; stored".to_owned(),
         How::Missed { collapsed: true } => "fwd=miss; collapsed".to_owned(),
         How::Bypassed => "fwd=request; stored".to_owned(),

@@ -44,7 +44,8 @@ pub(super) fn kept() -> Kept {
             },
             ResponseHeader {
                 name: "Age",
-                description: "Seconds since the database was asked for this answer, 0 if that was for this request.",
+                description: "Seconds since the database was asked for this answer, and how far a replica of the database \
+                              lagged then.",
                 schema: json!({"type": "integer", "minimum": 0}),
                 statuses: COMPUTED,
             },

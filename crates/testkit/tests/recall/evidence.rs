@@ -275,10 +275,7 @@ fn rows_of(node: &Value) -> i64 {
 async fn a_text_with_very_many_incidents_is_not_expanded_whole() {
     let both = Both::new().await;
     storm(&both).await;
-    sqlx::query("ANALYZE")
-        .execute(both.store.pool())
-        .await
-        .expect("statistics");
+    both.database.analyze().await;
     let reader = audit_store::Reader::connect(&audit_store::ConnectOptions {
         max_connections: 1,
         ..both.database.reader_options()

@@ -24,6 +24,7 @@ mod meaning;
 mod nearest;
 mod nearness;
 mod observed;
+mod pace;
 mod paging;
 mod plans;
 mod rates;

@@ -129,10 +129,7 @@ async fn among_many_texts_a_filter_still_returns_all_that_pass() {
         );
         expected.push(both.incident(&body).await);
     }
-    sqlx::query("ANALYZE")
-        .execute(both.store.pool())
-        .await
-        .expect("statistics");
+    both.database.analyze().await;
     // A planner that is kept from sorting takes the vector index wherever the query lets it.
     let hostile = both.reader_with("-c enable_sort=off -c enable_seqscan=off").await;
     let mut vector = vec![0.001_f32; 64];

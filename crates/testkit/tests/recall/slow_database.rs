@@ -52,7 +52,10 @@ async fn a_query_that_takes_too_long_is_cut_off_and_holds_no_connection() {
     }
     assert_eq!(replica.metric("loads_total{result=\"failed\"}"), 3);
     // The one connection is free for what does not wait.
-    assert_eq!(replica.get("/openapi.json").await.status, 200);
+    let elsewhere = replica
+        .get("/api/v1/aggregations/trend?timezone=Nowhere/Land")
+        .await;
+    assert_eq!(elsewhere.status, 400, "{}", elsewhere.body);
     lock.rollback().await.expect("the end of the lock");
     assert_eq!(replica.get("/api/v1/incidents").await.body["total"], 1);
 }

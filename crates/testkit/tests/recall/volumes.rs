@@ -68,11 +68,8 @@ impl Volume {
                 .await
                 .expect("many rows");
         }
-        sqlx::query("ANALYZE")
-            .execute(store.pool())
-            .await
-            .expect("statistics");
         store.close().await;
+        volume.database.analyze().await;
         volume
     }
 

@@ -331,10 +331,10 @@ async fn crowd(both: &Both) {
          SELECT namespace, 'e-' || n, record_created_at, action_history_id, 'w-' || n, action_type, phase, 'c',
                 last_event_id, recorded_by, updated_at
          FROM action_executions, generate_series(1, 3000) n WHERE name = 'ex-c'",
-        "ANALYZE",
     ] {
         sqlx::query(statement).execute(both.store.pool()).await.expect(statement);
     }
+    both.database.analyze().await;
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ pub(super) async fn related(
                (SELECT 3, i.id, i.alert_name, i.alert_fingerprint, i.created_at FROM incidents i
                 WHERE i.resource_name = $4 AND i.resource_kind = $5 AND i.cluster = $6
                   AND i.resource_namespace IS NOT DISTINCT FROM $7
-                  AND i.created_at BETWEEN $8 AND $11 AND i.id <> $1
+                  AND i.created_at >= $9 AND i.created_at BETWEEN $8 AND $11 AND i.id <> $1
                 ORDER BY i.created_at DESC, i.id DESC LIMIT $10)
            ), strongest AS (
                SELECT DISTINCT ON (id) reason, id, alert_name, alert_fingerprint, created_at FROM found

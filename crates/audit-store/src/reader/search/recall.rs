@@ -39,7 +39,8 @@ impl Reader {
         let mut snapshot = self.snapshot().await?;
         sqlx::query!(
             "SELECT set_config('statement_timeout', $1, true) AS statement_timeout",
-            statement_timeout.as_millis().to_string(),
+            // 0 would be no limit at all.
+            statement_timeout.as_millis().max(1).to_string(),
         )
         .fetch_one(&mut *snapshot)
         .await?;

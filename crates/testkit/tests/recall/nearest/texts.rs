@@ -143,13 +143,13 @@ pub(super) async fn store(both: &Both, texts: &mut Texts, count: usize) {
         "CREATE INDEX incident_embeddings_nearest ON incident_embeddings
              USING hnsw (embedding vector_cosine_ops) WITH (m = 16, ef_construction = 64)",
         "RESET ALL",
-        "ANALYZE",
     ] {
         sqlx::query(statement)
             .execute(&mut *connection)
             .await
             .expect(statement);
     }
+    both.database.analyze().await;
 }
 
 async fn run(both: &Both, statement: &'static str) {
