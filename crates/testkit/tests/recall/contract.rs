@@ -24,16 +24,16 @@ fn documents() -> [(&'static str, Value); 2] {
     ]
 }
 
-fn object(value: &Value) -> &Map<String, Value> {
+pub(crate) fn object(value: &Value) -> &Map<String, Value> {
     value.as_object().expect("an object")
 }
 
-fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().expect("a text")
 }
 
 /// Every operation: path, method, and what the document says of it.
-fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
+pub(crate) fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
     let paths = object(&document["paths"]).iter();
     paths
         .flat_map(|(path, item)| {
@@ -46,7 +46,7 @@ fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
 }
 
 /// A schema that stands in the document.
-fn validator(document: &Value, schema: &Value) -> Validator {
+pub(crate) fn validator(document: &Value, schema: &Value) -> Validator {
     let root = json!({"allOf": [schema], "components": document["components"]});
     jsonschema::options()
         .should_validate_formats(true)
@@ -63,7 +63,7 @@ fn assert_valid(document: &Value, schema: &Value, value: &Value, what: &str) {
 }
 
 /// The examples of a parameter or a body, by name.
-fn examples(holder: &Value) -> BTreeMap<&str, &Value> {
+pub(crate) fn examples(holder: &Value) -> BTreeMap<&str, &Value> {
     holder
         .get("examples")
         .map(|examples| object(examples).iter())
@@ -74,12 +74,12 @@ fn examples(holder: &Value) -> BTreeMap<&str, &Value> {
 }
 
 /// The bodies of a request or an answer by media type; there are none of a 304.
-fn contents(holder: &Value) -> impl Iterator<Item = (&String, &Value)> {
+pub(crate) fn contents(holder: &Value) -> impl Iterator<Item = (&String, &Value)> {
     holder["content"].as_object().into_iter().flatten()
 }
 
 /// The document with no object of an answer open to fields that it does not list.
-fn closed(value: &Value) -> Value {
+pub(crate) fn closed(value: &Value) -> Value {
     match value {
         Value::Object(object) => {
             let mut object: Map<String, Value> = object
@@ -218,7 +218,7 @@ fn example_request(path: &str, method: &str, operation: &Value, name: &str) -> O
 }
 
 /// Sends every example and gives how many it sent.
-async fn send_examples(router: &Router, document: &Value) -> usize {
+pub(crate) async fn send_examples(router: &Router, document: &Value) -> usize {
     let mut sent = 0;
     let strict = closed(document);
     for (path, method, operation) in operations(document) {

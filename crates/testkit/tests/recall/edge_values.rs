@@ -11,7 +11,7 @@ use crate::both::Both;
 use crate::cached::header;
 
 /// Texts that mean something to an interpreter, or are hard to handle.
-const STRANGE: [&str; 20] = [
+pub(crate) const STRANGE: [&str; 20] = [
     "' OR '1'='1",
     "'; DROP TABLE resource_action_traces; --",
     "x' UNION SELECT NULL, NULL --",
@@ -155,7 +155,7 @@ async fn known(both: &Both) -> i64 {
 }
 
 /// Every byte escaped.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 

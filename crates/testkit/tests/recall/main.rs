@@ -19,6 +19,7 @@ mod families;
 mod fields;
 mod filters;
 mod freshness;
+mod fuzz;
 mod lifecycle;
 mod meaning;
 mod nearest;
