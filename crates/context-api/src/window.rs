@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use audit_store::reader::{IncidentFilter, Windows};
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, SubsecRound, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 use service_kit::extract::QueryParameters;
@@ -13,6 +13,8 @@ use service_kit::openapi::{Parameter, Place};
 const DEFAULT_DAYS: i64 = 30;
 /// Ten years, which is also the farthest that `since` reaches back.
 const MAX_DAYS: i64 = 3_650;
+/// RFC 3339 has the years 0 to 9999. The buckets of a trend begin up to a week before their window and end as far after it.
+const YEARS: std::ops::RangeInclusive<i32> = 1..=9_998;
 const MAX_SECONDS: u64 = MAX_DAYS.unsigned_abs() * 86_400;
 
 /// `timeRange` in the contract.
@@ -23,7 +25,10 @@ pub(crate) fn parameter(example: &'static str) -> Parameter {
         required: false,
         description: format!(
             "How long the window is that ends at `until`, or now: a duration from `1s` to `{MAX_DAYS}d`. Not beside \
-             `since`, which is where the window begins otherwise and at most `{MAX_DAYS}d` before its end."
+             `since`, which is where the window begins otherwise and at most `{MAX_DAYS}d` before its end. The window, \
+             and the one before that is as long, must be in the years {} to {}.",
+            YEARS.start(),
+            YEARS.end()
         ),
         schema: json!({"type": "string", "pattern": "^[0-9]+[smhdw]$", "default": format!("{DEFAULT_DAYS}d")}),
         examples: vec![(example, json!("7d"))],
@@ -84,8 +89,15 @@ pub(crate) fn from_query(
         }
         since = given;
     }
+    let previous_since = since - (until - since);
+    if !YEARS.contains(&previous_since.year()) || !YEARS.contains(&until.year()) {
+        let (first, last) = (YEARS.start(), YEARS.end());
+        let detail =
+            format!("must be in the years {first} to {last}, as must the beginning of the window before");
+        query.refuse("until", "out-of-range", detail);
+    }
     Windows {
-        previous_since: since - (until - since),
+        previous_since,
         since,
         until,
     }
@@ -181,6 +193,9 @@ mod tests {
             ("since=2027-01-01T00:00:00Z", "since", "not-before-until"),
             ("since=1h&until=2h", "since", "not-before-until"),
             ("since=2016-01-01T00:00:00Z", "since", "out-of-range"),
+            ("until=0000-01-01T00:00:00Z", "until", "out-of-range"),
+            ("until=0001-03-01T00:00:00Z", "until", "out-of-range"),
+            ("until=9999-01-01T00:00:00Z", "until", "out-of-range"),
         ];
         for (text, parameter, code) in cases {
             let violations = json!(parse(text).unwrap_err().violations());
@@ -192,6 +207,7 @@ mod tests {
             );
         }
         assert!(parse("since=0000-01-01T00:00:00Z&until=9999-12-31T23:59:59Z").is_err());
-        assert!(parse("until=0000-01-01T00:00:00Z").is_ok());
+        assert!(parse("until=0001-03-02T00:00:00Z").is_ok());
+        assert!(parse("until=9998-12-31T23:59:59Z").is_ok());
     }
 }

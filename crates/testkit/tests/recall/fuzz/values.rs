@@ -9,19 +9,18 @@ use crate::contract::validator;
 use crate::edge_values::{STRANGE, escaped};
 
 /// Times and durations: most schemas refuse them, and those that take them have no example of their edges.
-///
-/// None is at the ends of the calendar: a window there is answered, and RFC 3339 cannot write where it begins or ends.
-const TIMES: [&str; 8] = [
+const TIMES: [&str; 10] = [
     "2026-06-15T10:00:00Z",
     "2026-06-15T10:00:00.123456789+14:00",
+    "0000-01-01T00:00:00Z",
     "0001-03-02T00:00:00Z",
+    "9999-12-31T23:59:59Z",
     "2026-02-30T00:00:00Z",
     "0s",
     "1h",
     "3651d",
     "99999999999999999999w",
 ];
-
 /// What may be sent for one schema, apart.
 pub(crate) struct Values {
     shown: Vec<Value>,
