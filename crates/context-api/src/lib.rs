@@ -15,6 +15,7 @@
 //! - `scope`, `window` and `rate`: what figures are computed over, and what a success rate is;
 //! - `confidence`: a rate of success and its interval, as the context of a recovery tells them;
 //! - `self_check`: what share of what they should find searches find, measured in rounds;
+//! - `pattern`: what names a pattern of alert and error;
 //! - `target`: parameters that the questions about a target share;
 //! - `replay_lag`: how old the data of a replica is;
 //! - `problems`: which error of the store or the embedder is which answer.
@@ -34,6 +35,7 @@ mod filter;
 mod incident;
 mod metrics;
 pub mod openapi;
+mod pattern;
 mod problems;
 mod rate;
 mod replay_lag;

@@ -18,9 +18,10 @@ use super::match_incidents::score;
 use crate::cache::{Question, cached};
 use crate::confidence::rate;
 use crate::database::identity;
+use crate::pattern::PatternHead;
 use crate::state::{Asked, State};
 use crate::target::{self, NAME_CHARS, TimeRange, parameter, seconds_schema, text_schema};
-use crate::{openapi, problems};
+use crate::{openapi, pattern, problems};
 
 const DEFAULT_LIMIT: i64 = 10;
 const MAX_LIMIT: i64 = 100;
@@ -147,20 +148,7 @@ pub(crate) fn schemas() -> [(&'static str, Value); 3] {
 fn pattern_schema() -> Value {
     sent(
         "Completed or Failed incidents with one alert and one class of error.",
-        [
-            required(
-                "pattern",
-                string(),
-                "`alertName` and `errorType`, joined by a colon.",
-            ),
-            required("alertName", string(), "Name of the alert."),
-            required(
-                "errorType",
-                string(),
-                "Class of the error by fixed words in reason, error message and message, such as `OOMKilled`, \
-                 `ImagePull` or `Timeout`; `Unknown` where none is found.",
-            ),
-            required("occurrences", count(), "How many incidents."),
+        pattern::fields().into_iter().chain([
             optional(
                 "commonRootCause",
                 string(),
@@ -186,7 +174,7 @@ fn pattern_schema() -> Value {
                 "Mean time from start to end of those that have both, in seconds; absent without such.",
             ),
             required("lastOccurrence", time(), "`createdAt` of the newest."),
-        ],
+        ]),
     )
 }
 
@@ -384,11 +372,8 @@ impl Context {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct HistoricalPattern {
-    /// Alert and class of error, joined by a colon.
-    pattern: String,
-    alert_name: String,
-    error_type: String,
-    occurrences: i64,
+    #[serde(flatten)]
+    head: PatternHead,
     /// The most frequent root cause; of equally frequent ones the first in alphabetical order.
     #[serde(skip_serializing_if = "Option::is_none")]
     common_root_cause: Option<String>,
@@ -412,10 +397,7 @@ struct HistoricalPattern {
 impl From<Pattern> for HistoricalPattern {
     fn from(pattern: Pattern) -> Self {
         Self {
-            pattern: format!("{}:{}", pattern.alert_name, pattern.error_type),
-            alert_name: pattern.alert_name,
-            error_type: pattern.error_type,
-            occurrences: pattern.occurrences,
+            head: PatternHead::new(pattern.alert_name, pattern.error_type, pattern.occurrences),
             common_root_cause: pattern.common_root_cause,
             successful_remediations: pattern.successful,
             failed_remediations: pattern.occurrences - pattern.successful,

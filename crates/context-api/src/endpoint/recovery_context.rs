@@ -15,6 +15,7 @@ use service_kit::extract::{PathParameters, QueryParameters};
 use crate::cache::{Question, cached};
 use crate::confidence::{Interval, rate, wilson};
 use crate::incident::IncidentBody;
+use crate::pattern::PatternHead;
 use crate::problems;
 use crate::state::Asked;
 
@@ -276,11 +277,8 @@ impl From<RelatedAlert> for Related {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct HistoricalPattern {
-    /// Alert and class of error, joined by a colon.
-    pattern: String,
-    alert_name: String,
-    error_type: String,
-    occurrences: i64,
+    #[serde(flatten)]
+    head: PatternHead,
     /// Completed ones per occurrence, from 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     success_rate: Option<f64>,
@@ -295,10 +293,7 @@ struct HistoricalPattern {
 impl From<Pattern> for HistoricalPattern {
     fn from(pattern: Pattern) -> Self {
         Self {
-            pattern: format!("{}:{}", pattern.alert_name, pattern.error_type),
-            alert_name: pattern.alert_name,
-            error_type: pattern.error_type,
-            occurrences: pattern.occurrences,
+            head: PatternHead::new(pattern.alert_name, pattern.error_type, pattern.occurrences),
             success_rate: rate(pattern.successful, pattern.occurrences),
             confidence_interval: wilson(pattern.successful, pattern.occurrences),
             average_recovery_time_seconds: pattern.average_recovery_seconds,

@@ -10,7 +10,7 @@ use service_kit::{Problem, Violation};
 
 use super::{CONFIDENCE_SOURCE, LOOK_BACK_DAYS, NAME_CHARS, NAMESPACE_CHARS, in_words};
 use crate::target::{parameter, seconds_schema, text_schema};
-use crate::{incident, openapi, problems};
+use crate::{incident, openapi, pattern, problems};
 
 /// This endpoint in the contract.
 pub(crate) fn operation() -> Operation {
@@ -253,20 +253,7 @@ fn related_schema() -> Value {
 fn pattern_schema() -> Value {
     sent(
         "Completed or Failed incidents with one alert and one class of error.",
-        [
-            required(
-                "pattern",
-                string(),
-                "`alertName` and `errorType`, joined by a colon.",
-            ),
-            required("alertName", string(), "Name of the alert."),
-            required(
-                "errorType",
-                string(),
-                "Class of the error by fixed words in reason, error message and message, such as `OOMKilled`, \
-                 `ImagePull` or `Timeout`; `Unknown` where none is found.",
-            ),
-            required("occurrences", count(), "How many incidents."),
+        pattern::fields().into_iter().chain([
             optional(
                 "successRate",
                 number(0.0, 1.0),
@@ -282,7 +269,7 @@ fn pattern_schema() -> Value {
                 seconds_schema(),
                 "Mean time from start to end of the Completed ones that have both, in seconds; absent without such.",
             ),
-        ],
+        ]),
     )
 }
 
