@@ -157,6 +157,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn whoever_could_not_even_be_sent_meanwhile_has_waited_from_when_they_came() {
+        let begin = Instant::now();
+        let period = Period::new(begin, Duration::ZERO, 5 * SECOND);
+        let mut due = by_the_tests_clock(Schedule::new(period, 100.0));
+        // A generator that stands still with the service: nothing of the two seconds is sent before they are over, and
+        // from then on each answer takes a millisecond from when it was sent.
+        let (sender, arrivals) = mpsc::channel(WAITING);
+        tokio::spawn(async move {
+            while let Some(arrival) = due.recv().await {
+                if arrival.due >= begin + SECOND {
+                    tokio::time::sleep_until(begin + 3 * SECOND).await;
+                }
+                sender.send(arrival).await.unwrap();
+            }
+        });
+        let run = dispatch(arrivals, period, 1_000, |_| ("get", stalling(begin))).await;
+        assert_eq!((run.measured.due, run.measured.successes()), (500, 500));
+        // As many as where they were sent in time, and as late: counted from when they were sent, none would have waited.
+        let slow = Duration::from_millis(100);
+        assert_eq!(run.measured.latencies.count_from(slow), 191);
+        assert_eq!(run.measured.latencies.count_from(SECOND), 101);
+        assert!(run.measured.latencies.quantiles().p99 > 1_900.0);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_there_is_no_room_for_is_dropped_and_counted() {
         let begin = Instant::now();
         let period = Period::new(begin, Duration::ZERO, 5 * SECOND);
