@@ -1,5 +1,6 @@
 //! The client: HTTP/1.1 connections that are kept, and nothing that a request does not need.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,32 +26,36 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-/// Connections to one service. As many are open as there have been requests at the same time.
+/// Connections to the replicas of one service, which are asked in turn. As many are open as there have been requests at
+/// the same time.
 #[derive(Debug)]
 pub(crate) struct Client {
+    replicas: Vec<Replica>,
+    /// Requests that were sent.
+    sent: AtomicUsize,
+    timeout: Duration,
+}
+
+/// Connections to one of them.
+#[derive(Debug)]
+struct Replica {
     address: String,
     host: HeaderValue,
-    timeout: Duration,
     idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
 }
 
 impl Client {
-    /// A client of `http://host:port`, which gives up on a request after `timeout`.
+    /// A client of some `http://host:port`, which gives up on a request after `timeout`.
     ///
     /// # Errors
-    /// Where the URL is another kind of URL.
-    pub(crate) fn new(url: &str, timeout: Duration) -> anyhow::Result<Self> {
-        let uri: hyper::Uri = url.parse().with_context(|| format!("{url} is not a URL"))?;
-        anyhow::ensure!(
-            uri.scheme_str() == Some("http"),
-            "{url} does not begin with http://, the only scheme there is here"
-        );
-        let authority = uri.authority().with_context(|| format!("{url} names no host"))?;
+    /// Where a URL is another kind of URL, or there is none.
+    pub(crate) fn new(urls: &[impl AsRef<str>], timeout: Duration) -> anyhow::Result<Self> {
+        anyhow::ensure!(!urls.is_empty(), "there is nobody to ask");
+        let replicas = urls.iter().map(|url| Replica::new(url.as_ref()));
         Ok(Self {
-            address: format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80)),
-            host: HeaderValue::from_str(authority.as_str())?,
+            replicas: replicas.collect::<anyhow::Result<_>>()?,
+            sent: AtomicUsize::new(0),
             timeout,
-            idle: Mutex::default(),
         })
     }
 
@@ -62,7 +67,7 @@ impl Client {
         tokio::time::timeout(self.timeout, self.exchange(request))
             .await
             .with_context(|| format!("{}: no answer within {:?}", request.target, self.timeout))?
-            .with_context(|| format!("{} at {}", request.target, self.address))
+            .with_context(|| format!("{} was not answered", request.target))
     }
 
     /// Sends a request, and tells only what came of it.
@@ -72,6 +77,27 @@ impl Client {
             Ok(Err(_)) => Outcome::Broken,
             Err(_) => Outcome::TimedOut,
         }
+    }
+
+    async fn exchange(&self, request: &Request) -> anyhow::Result<Answer> {
+        let turn = self.sent.fetch_add(1, Ordering::Relaxed) % self.replicas.len();
+        self.replicas[turn].exchange(request).await
+    }
+}
+
+impl Replica {
+    fn new(url: &str) -> anyhow::Result<Self> {
+        let uri: hyper::Uri = url.parse().with_context(|| format!("{url} is not a URL"))?;
+        anyhow::ensure!(
+            uri.scheme_str() == Some("http"),
+            "{url} does not begin with http://, the only scheme there is here"
+        );
+        let authority = uri.authority().with_context(|| format!("{url} names no host"))?;
+        Ok(Self {
+            address: format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80)),
+            host: HeaderValue::from_str(authority.as_str())?,
+            idle: Mutex::default(),
+        })
     }
 
     async fn exchange(&self, request: &Request) -> anyhow::Result<Answer> {
@@ -118,5 +144,48 @@ impl Client {
         // Its errors are those of the request.
         tokio::spawn(connection);
         Ok(sender)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A service that answers every request with its number.
+    async fn service(number: u8) -> String {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    let mut head = Vec::new();
+                    while let Ok(byte) = stream.read_u8().await {
+                        head.push(byte);
+                        if head.ends_with(b"\r\n\r\n") {
+                            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n{number}");
+                            stream.write_all(answer.as_bytes()).await.unwrap();
+                            head.clear();
+                        }
+                    }
+                });
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn replicas_are_asked_in_turn() {
+        let urls = [service(1).await, service(2).await, service(3).await];
+        let client = Client::new(&urls, Duration::from_secs(10)).unwrap();
+        let mut answers = Vec::new();
+        for _ in 0..7 {
+            answers.extend(client.fetch(&Request::get("get", "/")).await.unwrap().body);
+        }
+        assert_eq!(answers, b"1231231");
+        assert!(Client::new(&[] as &[&str], Duration::ZERO).is_err());
     }
 }

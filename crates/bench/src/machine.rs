@@ -2,6 +2,15 @@
 
 use serde::Serialize;
 
+/// Memory that programs can have without others being driven out, in MiB, where the system tells.
+#[must_use]
+pub(crate) fn free_memory_mib() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib / 1_024)
+}
+
 /// A machine and what ran on it. What cannot be found out is `unknown`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,4 +1,6 @@
-//! History that is there before anything is measured: over HTTP, in batches, through the front door.
+//! History that is there before anything is measured: over HTTP, in batches, through the front door; and copied.
+
+pub(crate) mod copies;
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -137,6 +137,13 @@ impl Questions {
             .collect()
     }
 
+    /// Incidents that reads are about, as often as each of them is: id, name and namespace.
+    pub(crate) fn incidents(&mut self, count: usize) -> Vec<(i64, String, String)> {
+        (0..count)
+            .map(|_| self.incidents[self.zipf.draw(&mut self.rng)].clone())
+            .collect()
+    }
+
     /// How often each of some questions is asked: the order in which they come, as indexes.
     pub(crate) fn order(&mut self, questions: usize, count: usize) -> Vec<usize> {
         let zipf = Zipf::new(questions);

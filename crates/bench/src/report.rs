@@ -8,10 +8,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::baseline::Baseline;
-use crate::cpu::Seconds;
+use crate::cold_start::ColdStart;
 use crate::histogram::Quantiles;
+use crate::history::History;
 use crate::machine::Machine;
+use crate::standby::ReplicationLag;
 use crate::tally::{Run, Tally};
+use crate::usage::{Memory, Seconds};
 
 /// Everything that was measured.
 #[derive(Debug, Clone, Serialize)]
@@ -25,6 +28,12 @@ pub struct Report {
     pub options: BTreeMap<&'static str, String>,
     /// What to know about the figures.
     pub notes: Vec<String>,
+    /// How large the history was, where the database could be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<History>,
+    /// How long the services took to start, where that was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cold_start: Option<ColdStart>,
     /// What the figures are compared with.
     pub baselines: Vec<Baseline>,
     /// The figures.
@@ -61,6 +70,12 @@ pub struct Figure {
     /// Seconds of processor time, warm-up included, by what used them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub cpu_seconds: Seconds,
+    /// Memory of each process of the services when the load had ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub memory: Vec<Memory>,
+    /// How far the standby was behind when the load had ended, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replication_lag: Option<ReplicationLag>,
     /// The figure beside its baselines.
     pub ratios: Vec<Ratio>,
 }
@@ -141,6 +156,8 @@ impl Figure {
             throughput: run.per_second.clone(),
             ledger_rows: None,
             cpu_seconds: Seconds::new(),
+            memory: Vec::new(),
+            replication_lag: None,
             ratios: Vec::new(),
         }
     }
@@ -200,6 +217,8 @@ mod tests {
             machine,
             options: BTreeMap::new(),
             notes: vec!["A note.".to_owned()],
+            history: None,
+            cold_start: None,
             baselines: Vec::new(),
             figures: vec![figure],
         }

@@ -135,17 +135,19 @@ pub(crate) struct Recorded {
     events: i64,
 }
 
-/// Connects to a schema.
+/// Connects to a schema, under its name.
 ///
 /// # Errors
 /// Where the database cannot be reached.
 pub(crate) async fn connect(url: &str, schema: &str) -> anyhow::Result<PgConnection> {
-    let options = PgConnectOptions::from_str(url)?.options([
-        ("search_path", format!("{schema},public")),
-        ("synchronous_commit", "on".to_owned()),
-        ("timezone", "UTC".to_owned()),
-        ("jit", "off".to_owned()),
-    ]);
+    let options = PgConnectOptions::from_str(url)?
+        .application_name(schema)
+        .options([
+            ("search_path", format!("{schema},public")),
+            ("synchronous_commit", "on".to_owned()),
+            ("timezone", "UTC".to_owned()),
+            ("jit", "off".to_owned()),
+        ]);
     options.connect().await.context("the database cannot be reached")
 }
 

@@ -1,5 +1,9 @@
 //! What a question costs as plain SQL, without a service in front of it.
 
+mod detail;
+mod list;
+mod recovery;
+
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -17,15 +21,44 @@ use crate::tally::{Outcome, Period};
 /// Connections that ask: as many as a service has.
 const CONNECTIONS: u32 = 10;
 
-/// The page of the incident list, as the views have it.
-const PAGE: &str = "SELECT i.id, i.remediation_name, i.remediation_namespace, i.signal_type, i.alert_name, i.severity, i.cluster,
-        i.environment, i.resource_namespace, i.resource_kind, i.resource_name, i.action_type, i.phase, i.status, i.message,
-        i.reason, i.error_message, i.root_cause, i.workflow, i.labels, i.correlation_id, i.created_at, i.updated_at
- FROM incidents i ORDER BY i.created_at DESC, i.id DESC LIMIT 20";
-/// And how many there are in all.
-const TOTAL: &str = "SELECT count(*) FROM incidents";
 /// The texts nearest to a description, as many as a search begins with.
 const NEAREST: &str = "SELECT v.id, v.embedding <=> $1 FROM texts v ORDER BY v.embedding <=> $1 LIMIT 100";
+
+/// A read that a service answers, as plain SQL.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Question {
+    /// The first page of the incident list and the number of all incidents.
+    List,
+    /// An incident with its analyses, workflows, executions and timeline.
+    Detail,
+    /// The rows that a recovery context is made of.
+    Recovery,
+}
+
+impl Question {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::List, Self::Detail, Self::Recovery];
+
+    /// The operation of a load that asks it.
+    #[must_use]
+    pub(crate) fn operation(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Detail => "detail",
+            Self::Recovery => "recovery",
+        }
+    }
+
+    /// Its name as a baseline.
+    #[must_use]
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::List => "page and total of the list by plain SQL",
+            Self::Detail => "the rows of a detail by plain SQL",
+            Self::Recovery => "the rows of a recovery context by plain SQL",
+        }
+    }
+}
 
 /// Asks the views of a schema.
 #[derive(Debug)]
@@ -39,13 +72,18 @@ impl Plain {
     /// # Errors
     /// Where the database cannot be reached.
     pub(crate) async fn connect(url: &str, schema: &str) -> anyhow::Result<Self> {
-        let options = PgConnectOptions::from_str(url)?.options([
-            ("search_path", format!("{schema}_context,public")),
-            ("default_transaction_read_only", "on".to_owned()),
-            ("hnsw.iterative_scan", "strict_order".to_owned()),
-            ("hnsw.ef_search", "200".to_owned()),
-            ("jit", "off".to_owned()),
-        ]);
+        let options = PgConnectOptions::from_str(url)?
+            .application_name(schema)
+            .options([
+                ("search_path", format!("{schema}_context,public")),
+                ("default_transaction_read_only", "on".to_owned()),
+                // As the services, who have their questions planned for what they ask about.
+                ("plan_cache_mode", "force_custom_plan".to_owned()),
+                ("timezone", "UTC".to_owned()),
+                ("hnsw.iterative_scan", "strict_order".to_owned()),
+                ("hnsw.ef_search", "200".to_owned()),
+                ("jit", "off".to_owned()),
+            ]);
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .connect_with(options)
@@ -53,22 +91,27 @@ impl Plain {
         Ok(Self { pool })
     }
 
-    /// The first page of the incident list and the number of all incidents.
-    pub(crate) async fn list(&self, callers: usize, duration: Duration) -> Baseline {
-        let pool = self.pool.clone();
-        measure(
-            "page and total of the list by plain SQL",
-            callers,
-            duration,
-            move |_| {
-                let pool = pool.clone();
-                async move {
-                    sqlx::query(PAGE).fetch_all(&pool).await?;
-                    sqlx::query(TOTAL).fetch_one(&pool).await?;
-                    Ok(())
+    /// Asks a question about one incident after the other, each told by its id, name and namespace.
+    pub(crate) async fn ask(
+        &self,
+        question: Question,
+        incidents: &Arc<Vec<(i64, String, String)>>,
+        callers: usize,
+        duration: Duration,
+    ) -> Baseline {
+        let (pool, incidents) = (self.pool.clone(), Arc::clone(incidents));
+        measure(question.name(), callers, duration, move |number| {
+            let (pool, incidents) = (pool.clone(), Arc::clone(&incidents));
+            async move {
+                let mut connection = pool.acquire().await?;
+                let (id, name, namespace) = &incidents[number as usize % incidents.len().max(1)];
+                match question {
+                    Question::List => list::fetch(&mut connection).await,
+                    Question::Detail => detail::fetch(&mut connection, *id).await,
+                    Question::Recovery => recovery::fetch(&mut connection, name, namespace).await,
                 }
-            },
-        )
+            }
+        })
         .await
     }
 

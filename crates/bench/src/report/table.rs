@@ -1,5 +1,7 @@
 //! The report for people who read it in a terminal.
 
+mod history;
+
 use std::fmt::{self, Display, Formatter};
 
 use super::{Figure, Report};
@@ -25,6 +27,17 @@ impl Display for Report {
             writeln!(
                 out,
                 "\nTHIS IS NO MEASUREMENT: a debug build. Build with --release before you believe a figure."
+            )?;
+        }
+        if let Some(history) = &self.history {
+            history::write(out, history)?;
+        }
+        if let Some(starts) = &self.cold_start {
+            writeln!(
+                out,
+                "\nfrom the start of both services to ready: median {:.2} s of {}",
+                starts.median_seconds,
+                starts.seconds.len()
             )?;
         }
         writeln!(out)?;
@@ -106,6 +119,27 @@ fn write_figure(out: &mut Formatter<'_>, figure: &Figure) -> fmt::Result {
             .map(|(name, seconds)| format!("{name} {seconds:.1}"))
             .collect();
         writeln!(out, "    processor seconds: {}", used.join(", "))?;
+    }
+    if !figure.memory.is_empty() {
+        let memory = figure.memory.iter();
+        let told: Vec<_> = memory
+            .map(|memory| {
+                format!(
+                    "{} {:.0} (at most {:.0})",
+                    memory.service, memory.resident_mib, memory.peak_mib
+                )
+            })
+            .collect();
+        writeln!(out, "    resident MiB at the end: {}", told.join(", "))?;
+    }
+    if let Some(lag) = &figure.replication_lag {
+        writeln!(
+            out,
+            "    the standby was {} bytes behind at the end, and had them after {} ms; at most {} bytes before",
+            lag.bytes,
+            number(lag.caught_up_after_ms),
+            lag.most_bytes
+        )?;
     }
     for ratio in &figure.ratios {
         writeln!(out, "    {:.2} = {}", ratio.value, ratio.of)?;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use anyhow::Context;
 use embedding::{Model, canonical_query};
 
-use super::{Bench, RECENT, Workload, model, progress};
+use super::bench::{Bench, RECENT};
+use super::{Workload, model, progress};
 use crate::baseline::Baseline;
 use crate::baseline::bare::Bare;
-use crate::baseline::sql::Plain;
+use crate::baseline::sql::{Plain, Question};
 use crate::client::Client;
-use crate::cpu;
 use crate::histogram::Quantiles;
 use crate::load::{self, Times};
 use crate::questions::Questions;
@@ -20,6 +20,8 @@ use crate::request::Request;
 
 /// Questions that are made ahead; after the last, the first comes again.
 const AHEAD: usize = 20_000;
+/// Incidents that plain SQL is asked about, one after the other.
+const ASKED_ABOUT: usize = 1_000;
 /// Vectors that the plain query is asked with.
 const VECTORS: usize = 64;
 /// What the figures are compared with.
@@ -72,7 +74,7 @@ impl Bench {
         let ours = self
             .both_loops("cached reads", client, &asked, self.options.times())
             .await?;
-        let bare_client = Arc::new(Client::new(&bare.url, self.options.timeout)?);
+        let bare_client = Arc::new(Client::new(&[&bare.url], self.options.timeout)?);
         let time = self.options.baseline_time();
         let times = Times {
             warm_up: time / 5,
@@ -109,18 +111,22 @@ impl Bench {
         let mut figures = self
             .both_loops("uncached reads", client, &asked, self.options.times())
             .await?;
-        if let Some((url, schema)) = &self.database {
-            let plain = Plain::connect(url, schema).await?;
-            progress("the list by plain SQL");
+        if let Some(database) = &self.database {
+            let plain = Plain::connect(database.reads(), &database.schema).await?;
+            let asked: Arc<Vec<_>> = Arc::new(questions.incidents(ASKED_ABOUT));
             let time = self.options.baseline_time();
-            let alone = plain.list(1, time).await;
-            let busy = plain.list(self.options.callers, time).await;
-            plain.close().await;
-            for figure in &mut figures {
-                let list = figure.operations.get("list").copied().unwrap_or_default();
-                compare_latency(figure, "list", list, &alone, &busy);
+            for question in Question::ALL {
+                progress(question.name());
+                let alone = plain.ask(question, &asked, 1, time).await;
+                let busy = plain.ask(question, &asked, self.options.callers, time).await;
+                for figure in &mut figures {
+                    let operation = question.operation();
+                    let ours = figure.operations.get(operation).copied().unwrap_or_default();
+                    compare_latency(figure, operation, ours, &alone, &busy);
+                }
+                self.baselines.extend([alone, busy]);
             }
-            self.baselines.extend([alone, busy]);
+            plain.close().await;
         }
         self.figures.extend(figures);
         Ok(())
@@ -135,7 +141,7 @@ impl Bench {
         let mut figures = self
             .both_loops("search", client, &asked, self.options.times())
             .await?;
-        if let Some((url, schema)) = &self.database {
+        if let Some(database) = &self.database {
             progress("the vector query by plain SQL");
             let texts: HashSet<String> = messages.iter().filter_map(|text| canonical_query(text)).collect();
             let mut texts: Vec<String> = texts.into_iter().collect();
@@ -145,7 +151,7 @@ impl Bench {
                 Ok(model()?.embed(&texts)?)
             })
             .await??;
-            let plain = Plain::connect(url, schema).await?;
+            let plain = Plain::connect(database.reads(), &database.schema).await?;
             let time = self.options.baseline_time();
             let alone = plain.nearest(vectors.clone(), 1, time).await;
             let busy = plain.nearest(vectors, self.options.callers, time).await;
@@ -177,26 +183,28 @@ impl Bench {
         times: Times,
     ) -> anyhow::Result<Vec<Figure>> {
         let options = &self.options;
+        // The bare handler is always one.
+        let told = |load: String| if name == BARE { load } else { self.named(&load) };
         let mut figures = Vec::new();
         if options.rate > 0.0 {
-            let name = format!("{name}, open loop, {} /s", options.rate);
+            let name = told(format!("{name}, open loop, {} /s", options.rate));
             progress(&name);
-            let before = self.watched.read();
+            let before = self.begin().await?;
             let (rate, in_flight) = (options.rate, options.in_flight);
             let loaded = load::open(client, &asked.requests, asked.index(), times, rate, in_flight).await?;
             let mut figure = Figure::new(name, &loaded.run, times.duration.as_secs_f64(), loaded.until);
-            figure.cpu_seconds = cpu::between(&before, &self.watched.read());
+            self.ended(&mut figure, before).await?;
             figures.push(figure);
         }
         if options.callers > 0 {
-            let name = format!("{name}, closed loop, {} callers", options.callers);
+            let name = told(format!("{name}, closed loop, {} callers", options.callers));
             progress(&name);
-            let before = self.watched.read();
+            let before = self.begin().await?;
             let index = asked.index();
             let order = move |number| Some(index(number));
             let loaded = load::closed(client, &asked.requests, order, times, options.callers).await;
             let mut figure = Figure::new(name, &loaded.run, times.duration.as_secs_f64(), loaded.until);
-            figure.cpu_seconds = cpu::between(&before, &self.watched.read());
+            self.ended(&mut figure, before).await?;
             figures.push(figure);
         }
         Ok(figures)

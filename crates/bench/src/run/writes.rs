@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::{Bench, RECENT, progress};
+use super::bench::{Before, Bench, RECENT};
+use super::progress;
 use crate::baseline::rows;
-use crate::cpu;
 use crate::load::{self, Loaded, Times};
 use crate::report::{Figure, Report};
 use crate::request::Request;
@@ -88,13 +88,16 @@ impl Bench {
     pub(super) async fn writes(&mut self) -> anyhow::Result<()> {
         let options = &self.options;
         if options.rate > 0.0 {
-            let name = format!("writes, open loop, {} /s", options.rate);
+            let name = self.named(&format!("writes, open loop, {} /s", options.rate));
             self.open_writes(&name).await?;
         }
         if self.options.callers > 0 {
-            let name = format!("{CLOSED}, {} callers", self.options.callers);
+            let name = self.named(&format!("{CLOSED}, {} callers", self.options.callers));
             let mark = match &self.database {
-                Some((url, schema)) => Some(rows::mark(&mut rows::connect(url, schema).await?).await?),
+                Some(database) => {
+                    let mut connection = rows::connect(&database.url, &database.schema).await?;
+                    Some(rows::mark(&mut connection).await?)
+                }
                 None => None,
             };
             self.closed_writes(&name).await?;
@@ -155,21 +158,17 @@ impl Bench {
 
     /// Inserts the rows of a load again, by plain SQL.
     async fn same_rows(&mut self, mark: rows::Mark) -> anyhow::Result<()> {
-        let Some((url, own)) = self.database.clone() else {
+        let Some(database) = &self.database else {
             return Ok(());
         };
         progress("the same rows by plain SQL");
-        let scratch = schema::unique("rows")?;
-        let result = async {
-            schema::migrate_like(&url, &own, &scratch, self.clock.now()).await?;
-            let mut from = rows::connect(&url, &own).await?;
-            let mut to = rows::connect(&url, scratch.data()).await?;
-            let recorded = rows::Recorded::read(&mut from, &mut to, mark).await?;
-            recorded.insert(&url, scratch.data(), WRITERS).await
-        }
-        .await;
-        schema::drop(&url, &scratch).await?;
-        let baseline = result?;
+        let (url, own, scratch) = (&database.url, &database.schema, &self.schemas.rows);
+        schema::migrate_like(url, own, scratch, self.clock.now()).await?;
+        let mut from = rows::connect(url, own).await?;
+        let mut to = rows::connect(url, scratch.data()).await?;
+        let recorded = rows::Recorded::read(&mut from, &mut to, mark).await?;
+        let baseline = recorded.insert(url, scratch.data(), WRITERS).await?;
+        schema::drop(url, scratch).await?;
         if let Some(figure) = self.figures.last_mut() {
             // Replays are answered and insert nothing: what is compared is records that became rows.
             let new = figure.measured.status("201") as f64 / figure.measured.ended.max(1) as f64;
@@ -188,16 +187,17 @@ impl Bench {
         self.data_storage.clone().context("writes need Data Storage")
     }
 
-    /// What there is before a load: rows in the ledger, and processor time.
-    async fn before(&self) -> anyhow::Result<(Option<i64>, cpu::Seconds)> {
-        Ok((self.ledger_rows().await?, self.watched.read()))
+    /// What there is before a load, and the rows of the ledger.
+    async fn before(&self) -> anyhow::Result<(Option<i64>, Before)> {
+        Ok((self.ledger_rows().await?, self.begin().await?))
     }
 
     async fn ledger_rows(&self) -> anyhow::Result<Option<i64>> {
         match &self.database {
-            Some((url, schema)) => Ok(Some(
-                rows::ledger_rows(&mut rows::connect(url, schema).await?).await?,
-            )),
+            Some(database) => {
+                let mut connection = rows::connect(&database.url, &database.schema).await?;
+                Ok(Some(rows::ledger_rows(&mut connection).await?))
+            }
             None => Ok(None),
         }
     }
@@ -207,7 +207,7 @@ impl Bench {
         name: &str,
         loaded: &Loaded,
         times: Times,
-        (rows, seconds): (Option<i64>, cpu::Seconds),
+        (rows, before): (Option<i64>, Before),
     ) -> anyhow::Result<()> {
         let mut figure = Figure::new(
             name.to_owned(),
@@ -215,7 +215,7 @@ impl Bench {
             times.duration.as_secs_f64(),
             loaded.until,
         );
-        figure.cpu_seconds = cpu::between(&seconds, &self.watched.read());
+        self.ended(&mut figure, before).await?;
         figure.ledger_rows = self
             .ledger_rows()
             .await?

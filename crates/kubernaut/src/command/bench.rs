@@ -37,7 +37,11 @@ const EXPLANATION: &str = "\
 Each workload goes through two loads: an open loop, in which requests are due at a fixed rate and take from when they were
 due, and a closed loop, in which callers wait for each answer. Without the URLs of services, they are started for the run, on
 a PostgreSQL of the run or on that of --database-url, in a schema that is dropped afterwards. The table shows latencies in
-milliseconds, and each figure divided by baselines of the same run: believe those.";
+milliseconds, and each figure divided by baselines of the same run: believe those.
+
+A million incidents, read from a standby by two of each service; a million takes about 25 GB for each server, in the
+directory for temporary files (TMPDIR):
+  kubernaut bench --incidents 10000 --copies 99 --replicas 2 --read-replica --json bench.json";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXPLANATION)]
@@ -76,6 +80,20 @@ pub(crate) struct Options {
     /// Incidents, with all their records, to load over HTTP before anything is measured.
     #[arg(long, default_value_t = 1_000)]
     incidents: usize,
+    /// Then copy that history so many times by SQL: other clusters with the same stories, over the months of a year.
+    /// The services start when that is done.
+    #[arg(long, default_value_t = 0, value_name = "N", conflicts_with_all = ["data_storage", "context_api"])]
+    copies: u32,
+    /// Processes of each service; requests go to them in turn.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = replicas,
+          conflicts_with_all = ["data_storage", "context_api"])]
+    replicas: usize,
+    /// Let Context API read from a standby, which is started of the run's own PostgreSQL.
+    #[arg(long, conflicts_with_all = ["data_storage", "context_api"])]
+    read_replica: bool,
+    /// How often the start of the services is measured; 0 for never. Only those that the run starts.
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    cold_starts: usize,
     /// Measure also what is gained by one transaction for many records and by one vector for equal texts: the closed
     /// loop of writes again, on services that do without.
     #[arg(long, conflicts_with_all = ["data_storage", "context_api"])]
@@ -133,14 +151,15 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         replays: options.replays,
         seed: options.seed,
         incidents: options.incidents,
+        copies: options.copies,
+        replicas: options.replicas,
+        read_replica: options.read_replica,
+        cold_starts: options.cold_starts,
         naive: options.naive,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let shutdown = service_kit::shutdown::Shutdown::on_signals()?;
-    let report = tokio::select! {
-        report = bench::run(wanted, Clock::system()) => report?,
-        () = shutdown.begun() => anyhow::bail!("stopped; a schema kubernaut_bench_… may be left behind in the database"),
-    };
+    let report = bench::run(wanted, Clock::system(), shutdown.begun()).await?;
     print!("{report}");
     let write = |file: Option<&PathBuf>, content: String| match file {
         Some(file) => {
@@ -158,6 +177,14 @@ fn duration(text: &str) -> Result<Duration, String> {
         return Err("must be at most a day".to_owned());
     }
     Ok(duration)
+}
+
+/// More processes than that are no test of one machine.
+fn replicas(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|replicas| (1..=64).contains(replicas))
+        .ok_or_else(|| "must be 1 to 64".to_owned())
 }
 
 fn share(text: &str) -> Result<f64, String> {

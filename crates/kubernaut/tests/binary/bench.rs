@@ -1,5 +1,7 @@
 //! `kubernaut bench` on real services: what it counts is what happened.
 
+use campaign::process::Running;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use testkit::Database;
 
@@ -14,15 +16,21 @@ fn ended(counts: &Value) -> u64 {
 
 /// Runs it on the shared server, on which it makes schemas of its own: the report, and what it printed.
 async fn bench(arguments: &[&str]) -> (Value, String) {
+    let database = Database::new("bench").await;
+    let url = database.url();
+    bench_on(Some(&url), arguments).await
+}
+
+/// Runs it on a server, or on one of its own.
+async fn bench_on(url: Option<&str>, arguments: &[&str]) -> (Value, String) {
     let directory = directory();
     let json = directory.path().join("bench.json");
-    let database = Database::new("bench").await;
     let mut command = kubernaut(&["bench", "--incidents", "20"]);
     command
         .args(arguments)
         .arg("--json")
         .arg(&json)
-        .env("DATABASE_URL", database.url());
+        .env("DATABASE_URL", url.unwrap_or_default());
     let output = tokio::task::spawn_blocking(move || command.output().unwrap())
         .await
         .unwrap();
@@ -79,6 +87,7 @@ async fn everything_due_is_answered_or_dropped_and_the_ledger_has_what_was_ackno
         "--callers=3",
         "--fresh-texts=0.05",
         "--replays=0.2",
+        "--cold-starts=1",
         "--svg",
         svg.to_str().unwrap(),
     ])
@@ -120,11 +129,33 @@ async fn everything_due_is_answered_or_dropped_and_the_ledger_has_what_was_ackno
         );
     }
     let baselines = report["baselines"].as_array().unwrap();
-    assert_eq!(baselines.len(), 10, "{baselines:?}");
+    assert_eq!(baselines.len(), 14, "{baselines:?}");
     for baseline in baselines {
         assert!(baseline["perSecond"].as_f64().unwrap() > 0.0, "{baseline}");
         assert_eq!(baseline["notes"].get("failed"), None, "{baseline}");
     }
+    let uncached = report["figures"].as_array().unwrap().iter();
+    for figure in uncached.filter(|figure| figure["name"].as_str().unwrap().starts_with("uncached")) {
+        for operation in figure["operations"].as_object().unwrap().keys() {
+            let prefix = format!("p50 of {operation} ÷ that of ");
+            let mut ratios = figure["ratios"].as_array().unwrap().iter();
+            assert!(
+                ratios.any(|ratio| ratio["of"].as_str().unwrap().starts_with(&prefix)),
+                "{operation} stands beside nothing: {figure}"
+            );
+        }
+    }
+    let history = &report["history"];
+    assert_eq!(history["incidents"], 20);
+    assert_eq!(history.get("copying"), None);
+    for size in history["tables"].as_array().unwrap() {
+        let bytes = size["tableBytes"].as_i64().unwrap() + size["indexBytes"].as_i64().unwrap();
+        assert!(bytes > 0 && size["toastBytes"].as_i64().unwrap() >= 0, "{size}");
+    }
+    assert_eq!(history["partitions"]["made"], 2, "{history}");
+    let starts = &report["coldStart"];
+    assert_eq!(starts["seconds"].as_array().unwrap().len(), 1);
+    assert_eq!(starts["seconds"][0], starts["medianSeconds"]);
     assert_eq!(report["isMeasurement"], !cfg!(debug_assertions));
     assert_eq!(table.contains("THIS IS NO MEASUREMENT"), cfg!(debug_assertions));
     assert!(std::fs::read_to_string(svg).unwrap().ends_with("</svg>\n"));
@@ -139,6 +170,7 @@ async fn the_naive_services_stand_beside_the_service() {
         "--rate=0",
         "--callers=2",
         "--naive",
+        "--cold-starts=0",
     ])
     .await;
     assert_eq!(
@@ -159,6 +191,137 @@ async fn the_naive_services_stand_beside_the_service() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copied_history_is_read_from_a_standby_by_two_of_each_service() {
+    let (report, table) = bench_on(
+        None,
+        &[
+            "--workload=writes,uncached-reads",
+            "--duration=1s",
+            "--warm-up=250ms",
+            "--rate=20",
+            "--callers=2",
+            "--copies=4",
+            "--replicas=2",
+            "--read-replica",
+            "--cold-starts=0",
+        ],
+    )
+    .await;
+    assert_eq!(
+        names(&report),
+        [
+            "writes, open loop, 20 /s, 2 replicas",
+            "writes, closed loop, 2 callers, 2 replicas",
+            "uncached reads, open loop, 20 /s, 2 replicas",
+            "uncached reads, closed loop, 2 callers, 2 replicas",
+        ]
+    );
+    for figure in report["figures"].as_array().unwrap() {
+        acknowledged(figure);
+        let memory = figure["memory"].as_array().unwrap();
+        let services: Vec<_> = memory
+            .iter()
+            .map(|memory| memory["service"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            services,
+            ["data-storage", "data-storage", "context-api", "context-api"]
+        );
+        assert!(
+            memory
+                .iter()
+                .all(|memory| memory["residentMib"].as_f64().unwrap() > 1.0),
+            "{memory:?}"
+        );
+        let lag = &figure["replicationLag"];
+        let bytes = lag["bytes"].as_i64().unwrap();
+        assert!(
+            bytes >= 0 && lag["mostBytes"].as_i64().unwrap() >= bytes,
+            "{figure}"
+        );
+        assert!(lag["caughtUpAfterMs"].as_f64().unwrap() > 0.0, "{figure}");
+        let used = &figure["cpuSeconds"];
+        assert!(
+            used["standby"].is_number() && used["postgresql"].is_number(),
+            "{figure}"
+        );
+    }
+    let history = &report["history"];
+    assert_eq!(
+        (&history["incidents"], &history["copying"]["copies"]),
+        (&100.into(), &4.into())
+    );
+    let built = history["copying"]["indexes"].as_array().unwrap();
+    for index in ["incident_embeddings_nearest", "resource_action_traces_by_words"] {
+        assert!(built.iter().any(|built| built["index"] == index), "{built:?}");
+        assert!(table.contains(index), "{table}");
+    }
+    assert!(table.contains("history: 100 incidents"), "{table}");
+    assert!(table.contains("the standby was"), "{table}");
+    assert!(report.get("coldStart").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_stopped_leaves_no_schema_behind() {
+    let database = Database::new("bench").await;
+    let mut command = kubernaut(&["bench", "--incidents=20", "--cold-starts=0", "--duration=10m"]);
+    command.env("DATABASE_URL", database.url());
+    let mut bench = Running::start(command);
+    let schema = bench
+        .find("the schema", |line| {
+            Some(line.strip_prefix("the schema ")?.split_once(' ')?.0.to_owned())
+        })
+        .await;
+    bench
+        .find("a load", |line| {
+            line.starts_with("writes, open loop").then_some(())
+        })
+        .await;
+    let store = database.store().await;
+    let left = async || -> (i64, i64) {
+        sqlx::query_as(
+            "SELECT (SELECT count(*) FROM pg_namespace WHERE starts_with(nspname, $1)),
+                    (SELECT count(*) FROM pg_roles WHERE starts_with(rolname, $1))",
+        )
+        .bind(&schema)
+        .fetch_one(store.pool())
+        .await
+        .unwrap()
+    };
+    assert_eq!(left().await, (2, 1));
+    bench.signal(Signal::SIGINT);
+    let status = bench.ended().await;
+    assert_eq!(status.code(), Some(1), "{}", bench.said());
+    assert!(
+        bench.said().contains("stopped before everything was measured"),
+        "{}",
+        bench.said()
+    );
+    assert_eq!(left().await, (0, 0));
+}
+
+#[test]
+fn what_needs_services_of_the_run_is_refused_for_others() {
+    let refused = |arguments: &[&str], code: i32, word: &str| {
+        let output = kubernaut(&["bench"]).args(arguments).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(text.contains(word), "{text}");
+    };
+    for option in ["--copies=2", "--replicas=2", "--read-replica"] {
+        let name = option.split('=').next().unwrap();
+        refused(&[option, "--context-api=http://127.0.0.1:1"], 2, name);
+        refused(&[option, "--data-storage=http://127.0.0.1:1"], 2, name);
+    }
+    refused(&["--copies=2", "--incidents=0"], 1, "--copies needs --incidents");
+    refused(
+        &["--read-replica", "--database-url=postgres://127.0.0.1:1/nowhere"],
+        1,
+        "--read-replica needs the run's own PostgreSQL",
+    );
+}
+
 #[test]
 fn what_cannot_be_is_refused_by_the_name_of_its_option() {
     for (option, value) in [
@@ -166,6 +329,8 @@ fn what_cannot_be_is_refused_by_the_name_of_its_option() {
         ("--fresh-texts", "1.5"),
         ("--duration", "60"),
         ("--in-flight", "0"),
+        ("--replicas", "0"),
+        ("--copies", "-1"),
     ] {
         let output = kubernaut(&["bench", &format!("{option}={value}")])
             .output()

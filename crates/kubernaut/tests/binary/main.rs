@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "test support: a failure is the test's failure")]
 
 mod bench;
+mod copies;
 mod demo;
 mod directory;
 mod fsck;

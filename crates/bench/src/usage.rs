@@ -1,6 +1,8 @@
-//! Where the time of the processors went, as Linux tells it; nothing elsewhere.
+//! Where the time of the processors and the memory went, as Linux tells it; nothing elsewhere.
 
 use std::collections::BTreeMap;
+
+use serde::Serialize;
 
 /// Ticks of a second in `/proc`, on every Linux there is (`USER_HZ`).
 const TICKS: f64 = 100.0;
@@ -8,12 +10,14 @@ const TICKS: f64 = 100.0;
 const EMBEDDER: &str = "embedder";
 
 /// Processes whose time is told.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Watched {
-    /// Both services.
-    pub(crate) services: Option<u32>,
+    /// Those of the services, by the name of their service.
+    pub(crate) services: Vec<(&'static str, u32)>,
     /// The first process of PostgreSQL.
     pub(crate) postgresql: Option<u32>,
+    /// The first process of its standby.
+    pub(crate) standby: Option<u32>,
 }
 
 /// Seconds of processor time, by what used them.
@@ -27,25 +31,61 @@ impl Watched {
         if let Some(own) = ticks("self", false) {
             seconds.insert("generator", own / TICKS);
         }
-        if let Some(pid) = self.services
-            && let Some(all) = ticks(&pid.to_string(), false)
-        {
-            let model: f64 = threads(pid)
-                .iter()
-                .filter(|(name, _)| name == EMBEDDER)
-                .map(|(_, ticks)| ticks)
-                .sum();
-            seconds.insert("services", (all - model) / TICKS);
-            seconds.insert("embedding", model / TICKS);
+        for (name, pid) in &self.services {
+            if let Some(all) = ticks(&pid.to_string(), false) {
+                let model: f64 = threads(*pid)
+                    .iter()
+                    .filter(|(name, _)| name == EMBEDDER)
+                    .map(|(_, ticks)| ticks)
+                    .sum();
+                *seconds.entry(*name).or_default() += (all - model) / TICKS;
+                *seconds.entry("embedding").or_default() += model / TICKS;
+            }
         }
-        if let Some(pid) = self.postgresql
-            && let Some(gone) = ticks(&pid.to_string(), true)
-        {
-            let alive: f64 = children(pid).iter().filter_map(|pid| ticks(pid, false)).sum();
-            seconds.insert("postgresql", (gone + alive) / TICKS);
+        for (name, server) in [("postgresql", self.postgresql), ("standby", self.standby)] {
+            if let Some(pid) = server
+                && let Some(gone) = ticks(&pid.to_string(), true)
+            {
+                let alive: f64 = children(pid).iter().filter_map(|pid| ticks(pid, false)).sum();
+                seconds.insert(name, (gone + alive) / TICKS);
+            }
         }
         seconds
     }
+
+    /// The memory that each process of the services has now.
+    #[must_use]
+    pub(crate) fn memory(&self) -> Vec<Memory> {
+        let services = self.services.iter();
+        services
+            .filter_map(|(service, pid)| {
+                let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+                Some(Memory {
+                    service,
+                    resident_mib: mebibytes(&status, "VmRSS:")?,
+                    peak_mib: mebibytes(&status, "VmHWM:")?,
+                })
+            })
+            .collect()
+    }
+}
+
+/// Memory of one process.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Memory {
+    /// Which service it is.
+    pub service: &'static str,
+    /// What it has of the machine's memory, in MiB.
+    pub resident_mib: f64,
+    /// The most it had since it began, in MiB.
+    pub peak_mib: f64,
+}
+
+/// A line of a `status` file, which counts in kB.
+fn mebibytes(status: &str, name: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1_024.0)
 }
 
 /// What was used between two readings.
@@ -113,6 +153,26 @@ fn children(parent: u32) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_that_of_the_process() {
+        let watched = Watched {
+            services: vec![("this", std::process::id())],
+            ..Watched::default()
+        };
+        let [memory] = watched.memory()[..] else {
+            panic!("one process, one figure")
+        };
+        assert_eq!(memory.service, "this");
+        assert!(
+            memory.resident_mib > 0.5 && memory.peak_mib >= memory.resident_mib,
+            "{memory:?}"
+        );
+        assert_eq!(
+            mebibytes("VmPeak:\t 9 kB\nVmRSS:\t   2048 kB\n", "VmRSS:"),
+            Some(2.0)
+        );
+    }
 
     #[test]
     fn times_are_found_behind_a_name_with_anything_in_it() {
