@@ -274,7 +274,7 @@ impl Reader {
     /// # Errors
     /// [`StoreError`] where the database cannot be reached or takes too long.
     pub async fn incident(&self, id: i64) -> Result<Option<IncidentDetail>, StoreError> {
-        let mut snapshot = self.snapshot().await?;
+        let mut snapshot = self.snapshot_with_kept_plans().await?;
         let Some(incident) = Self::incidents_by_id(&mut snapshot, &[id]).await?.pop() else {
             return Ok(None);
         };

@@ -71,7 +71,7 @@ impl Reader {
         now: DateTime<Utc>,
         look_back: TimeDelta,
     ) -> Result<Recovery, StoreError> {
-        let mut snapshot = self.snapshot().await?;
+        let mut snapshot = self.snapshot_with_kept_plans().await?;
         let instances = sqlx::query!(
             r#"SELECT DISTINCT ON (i.remediation_namespace) i.remediation_namespace AS "namespace!", i.id AS "id!"
                FROM incidents i
@@ -112,8 +112,9 @@ impl Reader {
             since,
             except: Some(id),
         };
-        let patterns = patterns(&mut snapshot, &alike, MOST_PATTERNS).await?;
         let strategies = strategies::successful(&mut snapshot, &incident, since).await?;
+        snapshot.plan_anew().await?;
+        let patterns = patterns(&mut snapshot, &alike, MOST_PATTERNS).await?;
         snapshot.commit().await?;
         Ok(Recovery::Found(Box::new(RecoveryContext {
             incident,
