@@ -1,5 +1,6 @@
 //! What every handler can reach.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,15 +11,15 @@ use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 use crate::validation::Context;
 
-/// Shared by all requests; clones are handles.
+/// Shared by all requests. It is cloned for each, several times: what has many parts is behind one handle.
 #[derive(Clone)]
 pub struct State {
-    pub(crate) ingest: Ingest,
+    pub(crate) ingest: Arc<Ingest>,
     pub(crate) clock: Clock,
-    pub(crate) default_cluster: String,
+    pub(crate) default_cluster: Arc<str>,
     pub(crate) batches: BatchesConfig,
     pub(crate) keys_kept_for: Duration,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl State {
@@ -26,12 +27,12 @@ impl State {
     #[must_use]
     pub fn new(ingest: Ingest, clock: Clock, config: &Config, metrics: Metrics) -> Self {
         Self {
-            ingest,
+            ingest: Arc::new(ingest),
             clock,
-            default_cluster: config.records.default_cluster.clone(),
+            default_cluster: config.records.default_cluster.as_str().into(),
             batches: config.batches,
             keys_kept_for: config.idempotency.keep,
-            metrics,
+            metrics: Arc::new(metrics),
         }
     }
 
@@ -39,7 +40,7 @@ impl State {
     pub(crate) fn validation_context(&self, now: DateTime<Utc>) -> Context {
         Context {
             now,
-            default_cluster: self.default_cluster.clone(),
+            default_cluster: self.default_cluster.to_string(),
         }
     }
 }
