@@ -7,6 +7,7 @@ mod baseline;
 mod client;
 mod closed_loop;
 mod cold_start;
+mod draining;
 mod histogram;
 mod history;
 mod load;
@@ -27,6 +28,7 @@ mod usage;
 
 pub use baseline::Baseline;
 pub use cold_start::ColdStart;
+pub use draining::Draining;
 pub use histogram::Quantiles;
 pub use history::{History, IndexSize, PartitionRounds, TableSize};
 pub use machine::Machine;

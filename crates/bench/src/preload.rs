@@ -5,12 +5,9 @@ pub(crate) mod copies;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use anyhow::Context;
 use bytes::Bytes;
 use demo_history::RecordKind;
 use serde_json::{Value, json};
-use sqlx::PgConnection;
-use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::request::Request;
@@ -23,8 +20,6 @@ const BATCH_BYTES: usize = 6 << 20;
 /// How often a batch is sent again that the service had no room for, and the pause before.
 const TRIES: u32 = 60;
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long the last vectors may take.
-const VECTORS_TIMEOUT: Duration = Duration::from_secs(900);
 
 /// Sends records until so many remediations are recorded; tells how many records that were.
 ///
@@ -75,24 +70,4 @@ async fn send(data_storage: &Client, batch: &[String]) -> anyhow::Result<()> {
         }
     }
     anyhow::bail!("there was no room for a batch of the history for too long")
-}
-
-/// Waits until every text has its vector: what is measured next must not share the model with them.
-///
-/// # Errors
-/// Where the database does not answer, or it takes too long.
-pub(crate) async fn vectors(database: &mut PgConnection) -> anyhow::Result<()> {
-    let begin = Instant::now();
-    while begin.elapsed() < VECTORS_TIMEOUT {
-        let pending: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM incident_embeddings WHERE embedding IS NULL")
-                .fetch_one(&mut *database)
-                .await
-                .context("the database does not tell how many texts have no vector")?;
-        if pending == 0 {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    anyhow::bail!("texts have no vectors after {VECTORS_TIMEOUT:?}")
 }

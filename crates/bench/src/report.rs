@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::baseline::Baseline;
 use crate::cold_start::ColdStart;
+use crate::draining::Draining;
 use crate::histogram::Quantiles;
 use crate::history::History;
 use crate::machine::Machine;
@@ -76,6 +77,9 @@ pub struct Figure {
     /// How far the standby was behind when the load had ended, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replication_lag: Option<ReplicationLag>,
+    /// Texts that a load of writes left without a vector, where the database could be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub draining: Option<Draining>,
     /// The figure beside its baselines.
     pub ratios: Vec<Ratio>,
 }
@@ -158,6 +162,7 @@ impl Figure {
             cpu_seconds: Seconds::new(),
             memory: Vec::new(),
             replication_lag: None,
+            draining: None,
             ratios: Vec::new(),
         }
     }

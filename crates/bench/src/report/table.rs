@@ -141,6 +141,14 @@ fn write_figure(out: &mut Formatter<'_>, figure: &Figure) -> fmt::Result {
             lag.most_bytes
         )?;
     }
+    if let Some(draining) = &figure.draining {
+        writeln!(
+            out,
+            "    texts without a vector at the end: {}, and none after {} s",
+            draining.texts,
+            number(draining.seconds)
+        )?;
+    }
     for ratio in &figure.ratios {
         writeln!(out, "    {:.2} = {}", ratio.value, ratio.of)?;
     }

@@ -11,6 +11,7 @@ use super::{Options, Workload, model, progress};
 use crate::baseline::{self, Baseline};
 use crate::client::Client;
 use crate::cold_start::ColdStart;
+use crate::draining::{Draining, drain};
 use crate::history::{self, History};
 use crate::machine::Machine;
 use crate::preload;
@@ -180,7 +181,8 @@ impl Bench {
             "Before anything was measured, {} incidents in {records} records were loaded over HTTP, in atomic batches.",
             self.options.incidents
         ));
-        self.settled().await
+        self.settled().await?;
+        Ok(())
     }
 
     /// All loads that are wanted.
@@ -191,13 +193,15 @@ impl Bench {
         self.reads().await
     }
 
-    /// Waits until no text waits for its vector.
-    pub(super) async fn settled(&self) -> anyhow::Result<()> {
-        if let Some(database) = &self.database {
-            let mut connection = baseline::rows::connect(&database.url, &database.schema).await?;
-            preload::vectors(&mut connection).await?;
+    /// Waits until no text waits for its vector, where the database can be asked.
+    pub(super) async fn settled(&self) -> anyhow::Result<Option<Draining>> {
+        match &self.database {
+            Some(database) => {
+                let mut connection = baseline::rows::connect(&database.url, &database.schema).await?;
+                Ok(Some(drain(&mut connection).await?))
+            }
+            None => Ok(None),
         }
-        Ok(())
     }
 
     /// A baseline that was measured.

@@ -101,7 +101,6 @@ impl Bench {
                 None => None,
             };
             self.closed_writes(&name).await?;
-            self.settled().await?;
             match mark {
                 Some(mark) => self.same_rows(mark).await?,
                 None => self
@@ -109,7 +108,7 @@ impl Bench {
                     .push("Without --database-url there is no plain SQL to compare with.".to_owned()),
             }
         }
-        self.settled().await
+        Ok(())
     }
 
     async fn open_writes(&mut self, name: &str) -> anyhow::Result<()> {
@@ -221,6 +220,8 @@ impl Bench {
             .await?
             .zip(rows)
             .map(|(after, before)| after - before);
+        // Last: it waits for the model.
+        figure.draining = self.settled().await?;
         self.figures.push(figure);
         Ok(())
     }

@@ -116,6 +116,12 @@ async fn everything_due_is_answered_or_dropped_and_the_ledger_has_what_was_ackno
         }
         if name.starts_with("writes") {
             assert_eq!(figure["ledgerRows"], acknowledged, "{name}");
+            // A load is over when the last of its texts has a vector; none is left to the next.
+            let (texts, seconds) = (&figure["draining"]["texts"], &figure["draining"]["seconds"]);
+            assert!(texts.as_i64().unwrap() <= acknowledged as i64, "{name}: {texts}");
+            assert!(seconds.as_f64().unwrap() > 0.0, "{name}: {seconds}");
+        } else {
+            assert_eq!(figure["draining"], Value::Null, "{name}");
         }
         // Each fifth of the 25 records is a replay, and nothing else is.
         let dropped = [&figure["warmUp"]["dropped"], &figure["measured"]["dropped"]];
