@@ -1,13 +1,27 @@
 //! The forward pass of a BERT encoder, for sentence vectors only.
 //!
-//! The tokens of all texts of a batch lie one after another in one `[tokens, hidden]` matrix. What works token by
-//! token (the products with the weights, nearly all of the time) sees one big matrix; only attention looks at each
-//! text by itself. So nothing is padded and nothing masked, and a text gets the same vector whatever travels with it.
+//! The tokens of several texts lie one after another in one `[tokens, hidden]` matrix. What works token by token (the
+//! products with the weights, nearly all of the time) sees one big matrix; only attention looks at each text by
+//! itself. So nothing is padded and nothing masked, and a text gets the same vector, bit by bit, whatever travels with
+//! it: each number of a product is summed in an order that depends on the depth alone.
 
-use candle_core::{DType, Device, Result, Tensor};
-use candle_nn::VarBuilder;
-use candle_nn::ops::{layer_norm, softmax_last_dim};
+mod attention;
+mod layer;
+mod linear;
+mod norm;
+mod weights;
+
+use rayon::prelude::*;
+use rten_gemm::{GemmError, GemmExecutor};
 use serde::Deserialize;
+
+use self::layer::{Buffers, Layer};
+use self::norm::Norm;
+pub(crate) use self::weights::{WeightError, Weights};
+
+/// So many tokens go through the layers together, unless one text alone has more. Fewer would read the weights, which
+/// no cache holds, too often; more would push the values between two layers out of the cache of a core.
+const GROUP_TOKENS: usize = 256;
 
 /// The shape of the network: the part of `config.json` that the forward pass depends on.
 #[derive(Debug, Clone, Deserialize)]
@@ -34,178 +48,149 @@ fn absolute() -> String {
 /// The weights, arranged for the pass below.
 pub(crate) struct Bert {
     /// `[vocabulary, hidden]`
-    words: Tensor,
+    words: Vec<f32>,
     /// `[positions, hidden]`, with the embedding of token type 0 added: a sentence has no other type.
-    positions: Tensor,
+    positions: Vec<f32>,
     norm: Norm,
     layers: Vec<Layer>,
-    heads: usize,
-}
-
-struct Layer {
-    /// Query, key and value side by side, so that one product makes all three. The query is already divided by the
-    /// square root of the head size.
-    query_key_value: Linear,
-    attention_output: Linear,
-    attention_norm: Norm,
-    expand: Linear,
-    contract: Linear,
-    output_norm: Norm,
-}
-
-struct Linear {
-    /// `[in, out]`
-    weight: Tensor,
-    /// `[out]`
-    bias: Tensor,
-}
-
-struct Norm {
-    weight: Tensor,
-    bias: Tensor,
-    epsilon: f32,
+    hidden: usize,
 }
 
 impl Bert {
     /// Takes the weights by the names that Hugging Face gives them; fails when one is missing or has another shape.
-    pub(crate) fn load(weights: &VarBuilder<'_>, config: &BertConfig) -> Result<Self> {
+    pub(crate) fn load(weights: &Weights<'_>, config: &BertConfig) -> Result<Self, WeightError> {
         let hidden = config.hidden_size;
-        let embeddings = weights.pp("embeddings");
-        let words = embeddings
-            .pp("word_embeddings")
-            .get((config.vocab_size, hidden), "weight")?;
-        let positions = embeddings
-            .pp("position_embeddings")
-            .get((config.max_position_embeddings, hidden), "weight")?;
-        let types = embeddings
-            .pp("token_type_embeddings")
-            .get((config.type_vocab_size, hidden), "weight")?;
+        let embeddings = weights.below("embeddings");
+        let words = embeddings.get("word_embeddings.weight", &[config.vocab_size, hidden])?;
+        let mut positions = embeddings.get(
+            "position_embeddings.weight",
+            &[config.max_position_embeddings, hidden],
+        )?;
+        let types = embeddings.get("token_type_embeddings.weight", &[config.type_vocab_size, hidden])?;
+        for position in positions.chunks_exact_mut(hidden) {
+            add(position, &types[..hidden]);
+        }
         let layers = (0..config.num_hidden_layers)
-            .map(|index| Layer::load(&weights.pp("encoder.layer").pp(index), config))
-            .collect::<Result<_>>()?;
+            .map(|index| Layer::load(&weights.below(&format!("encoder.layer.{index}")), config))
+            .collect::<Result<_, _>>()?;
         Ok(Self {
             words,
-            positions: positions.broadcast_add(&types.get(0)?)?,
-            norm: Norm::load(&embeddings.pp("LayerNorm"), config)?,
+            positions,
+            norm: Norm::load(&embeddings.below("LayerNorm"), config)?,
             layers,
-            heads: config.num_attention_heads,
+            hidden,
         })
     }
 
     /// For each text, given as token ids, the mean of the last hidden states of its tokens.
-    pub(crate) fn sentence_means(&self, texts: &[Vec<u32>]) -> Result<Vec<Vec<f32>>> {
+    ///
+    /// Runs on the threads of the Rayon pool it is called in: groups of texts beside each other, a single group on
+    /// several by the columns of its products.
+    pub(crate) fn sentence_means(&self, texts: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, GemmError> {
+        let groups = groups(texts, rayon::current_num_threads());
+        let means: Vec<Vec<Vec<f32>>> = groups
+            .into_par_iter()
+            .map(|group| self.group_means(group))
+            .collect::<Result<_, _>>()?;
+        Ok(means.into_iter().flatten().collect())
+    }
+
+    fn group_means(&self, texts: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, GemmError> {
         let lengths: Vec<usize> = texts.iter().map(Vec::len).collect();
-        let tokens = texts.concat();
-        let positions = lengths
-            .iter()
-            .flat_map(|length| 0..*length as u32)
-            .collect::<Vec<_>>();
-        let tokens = Tensor::new(tokens, &Device::Cpu)?;
-        let positions = Tensor::new(positions, &Device::Cpu)?;
-        let embedded = (self.words.embedding(&tokens)? + self.positions.embedding(&positions)?)?;
-
-        let mut hidden = self.norm.forward(&embedded)?;
-        for layer in &self.layers {
-            hidden = layer.forward(&hidden, &lengths, self.heads)?;
+        let mut hidden = Vec::with_capacity(lengths.iter().sum::<usize>() * self.hidden);
+        for text in texts {
+            for (position, token) in text.iter().enumerate() {
+                let begin = hidden.len();
+                hidden.extend_from_slice(row(&self.words, *token as usize, self.hidden));
+                add(&mut hidden[begin..], row(&self.positions, position, self.hidden));
+            }
         }
-
-        spans(&lengths)
-            .map(|(start, length)| hidden.narrow(0, start, length)?.mean(0)?.to_vec1())
-            .collect()
+        self.norm.apply(&mut hidden);
+        let (gemm, mut buffers) = (GemmExecutor::default(), Buffers::default());
+        for layer in &self.layers {
+            layer.forward(&gemm, &mut hidden, &lengths, &mut buffers)?;
+        }
+        let mut rest = hidden.as_slice();
+        Ok(lengths
+            .into_iter()
+            .map(|length| {
+                let (tokens, others) = rest.split_at(length * self.hidden);
+                rest = others;
+                mean(tokens, self.hidden)
+            })
+            .collect())
     }
 }
 
-impl Layer {
-    fn load(weights: &VarBuilder<'_>, config: &BertConfig) -> Result<Self> {
-        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
-        let attention = weights.pp("attention.self");
-        let head_size = hidden / config.num_attention_heads;
-        let query = Linear::load(&attention.pp("query"), hidden, hidden)?;
-        let key = Linear::load(&attention.pp("key"), hidden, hidden)?;
-        let value = Linear::load(&attention.pp("value"), hidden, hidden)?;
-        let scale = (head_size as f64).sqrt();
-        let query_key_value = Linear {
-            weight: Tensor::cat(&[(query.weight / scale)?, key.weight, value.weight], 1)?.contiguous()?,
-            bias: Tensor::cat(&[(query.bias / scale)?, key.bias, value.bias], 0)?,
+/// Cuts the texts, in their order, into groups of about as many tokens each: one for each thread, or more where those
+/// would exceed [`GROUP_TOKENS`].
+fn groups(texts: &[Vec<u32>], threads: usize) -> Vec<&[Vec<u32>]> {
+    let tokens: usize = texts.iter().map(Vec::len).sum();
+    let count = tokens.div_ceil(GROUP_TOKENS).next_multiple_of(threads.max(1));
+    let most = tokens.div_ceil(count.max(1));
+    let mut groups = Vec::new();
+    let (mut begin, mut size) = (0, 0);
+    for (index, text) in texts.iter().enumerate() {
+        // On whichever side of the border the text lies with its greater half.
+        if size > 0 && size + text.len() / 2 >= most {
+            groups.push(&texts[begin..index]);
+            (begin, size) = (index, 0);
+        }
+        size += text.len();
+    }
+    if begin < texts.len() {
+        groups.push(&texts[begin..]);
+    }
+    groups
+}
+
+/// One row of a `[rows, width]` matrix.
+fn row(matrix: &[f32], index: usize, width: usize) -> &[f32] {
+    &matrix[index * width..][..width]
+}
+
+fn add(sum: &mut [f32], summand: &[f32]) {
+    for (sum, summand) in sum.iter_mut().zip(summand) {
+        *sum += summand;
+    }
+}
+
+/// The mean of the rows of a `[rows, width]` matrix that has some.
+fn mean(rows: &[f32], width: usize) -> Vec<f32> {
+    let mut mean = vec![0.0; width];
+    for row in rows.chunks_exact(width) {
+        add(&mut mean, row);
+    }
+    let count = (rows.len() / width) as f32;
+    for component in &mut mean {
+        *component /= count;
+    }
+    mean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_keep_every_text_and_share_the_tokens_evenly() {
+        let texts = |lengths: &[usize]| lengths.iter().map(|length| vec![0; *length]).collect::<Vec<_>>();
+        let sizes = |lengths: &[usize], threads| {
+            let texts = texts(lengths);
+            let groups = groups(&texts, threads);
+            assert_eq!(groups.concat(), texts);
+            groups
+                .into_iter()
+                .map(|group| group.iter().map(Vec::len).sum())
+                .collect::<Vec<usize>>()
         };
-        Ok(Self {
-            query_key_value,
-            attention_output: Linear::load(&weights.pp("attention.output.dense"), hidden, hidden)?,
-            attention_norm: Norm::load(&weights.pp("attention.output.LayerNorm"), config)?,
-            expand: Linear::load(&weights.pp("intermediate.dense"), hidden, inner)?,
-            contract: Linear::load(&weights.pp("output.dense"), inner, hidden)?,
-            output_norm: Norm::load(&weights.pp("output.LayerNorm"), config)?,
-        })
+        assert_eq!(sizes(&[], 2), [0; 0]);
+        assert_eq!(sizes(&[20], 2), [20]);
+        assert_eq!(sizes(&[20, 20], 2), [20, 20]);
+        assert_eq!(sizes(&[20, 20], 1), [40]);
+        assert_eq!(sizes(&[256, 3, 4, 5], 2), [256, 12]);
+        assert_eq!(sizes(&[30; 8], 2), [120, 120]);
+        assert_eq!(sizes(&[32; 32], 2), [256; 4]);
+        assert_eq!(sizes(&[256; 3], 2), [256; 3]);
     }
-
-    /// `[tokens, hidden]` to `[tokens, hidden]`.
-    fn forward(&self, hidden: &Tensor, lengths: &[usize], heads: usize) -> Result<Tensor> {
-        let query_key_value = self.query_key_value.forward(hidden)?;
-        let attended = spans(lengths)
-            .map(|(start, length)| attention(&query_key_value.narrow(0, start, length)?, heads))
-            .collect::<Result<Vec<_>>>()?;
-        let attended = self.attention_output.forward(&Tensor::cat(&attended, 0)?)?;
-        let hidden = self.attention_norm.forward(&(attended + hidden)?)?;
-
-        let expanded = self.expand.forward(&hidden)?.gelu_erf()?;
-        let contracted = self.contract.forward(&expanded)?;
-        self.output_norm.forward(&(contracted + hidden)?)
-    }
-}
-
-/// Self-attention within one text: `[tokens, 3 × hidden]` to `[tokens, hidden]`.
-fn attention(query_key_value: &Tensor, heads: usize) -> Result<Tensor> {
-    let (tokens, width) = query_key_value.dims2()?;
-    let hidden = width / 3;
-    let by_head = query_key_value
-        .reshape((tokens, 3, heads, hidden / heads))?
-        .permute((1, 2, 0, 3))?
-        .contiguous()?;
-    let (query, key, value) = (by_head.get(0)?, by_head.get(1)?, by_head.get(2)?);
-    let shares = softmax_last_dim(&query.matmul(&key.t()?)?)?;
-    shares.matmul(&value)?.transpose(0, 1)?.reshape((tokens, hidden))
-}
-
-/// Where each text begins and how long it is, in tokens.
-fn spans(lengths: &[usize]) -> impl Iterator<Item = (usize, usize)> {
-    lengths.iter().scan(0, |next, length| {
-        let start = *next;
-        *next += length;
-        Some((start, *length))
-    })
-}
-
-impl Linear {
-    fn load(weights: &VarBuilder<'_>, input: usize, output: usize) -> Result<Self> {
-        // Stored `[out, in]`; turned once here rather than in every product.
-        let weight = weights.get((output, input), "weight")?.t()?.contiguous()?;
-        Ok(Self {
-            weight,
-            bias: weights.get(output, "bias")?,
-        })
-    }
-
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        input.matmul(&self.weight)?.broadcast_add(&self.bias)
-    }
-}
-
-impl Norm {
-    fn load(weights: &VarBuilder<'_>, config: &BertConfig) -> Result<Self> {
-        let size = config.hidden_size;
-        Ok(Self {
-            weight: weights.get(size, "weight")?,
-            bias: weights.get(size, "bias")?,
-            epsilon: config.layer_norm_eps as f32,
-        })
-    }
-
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        layer_norm(input, &self.weight, &self.bias, self.epsilon)
-    }
-}
-
-/// The weights of a safetensors file held in memory, as 32-bit floats.
-pub(crate) fn weights_of(safetensors: &[u8]) -> Result<VarBuilder<'_>> {
-    VarBuilder::from_slice_safetensors(safetensors, DType::F32, &Device::Cpu)
 }

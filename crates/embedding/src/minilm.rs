@@ -4,10 +4,12 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use safetensors::SafeTensors;
 use sha2::{Digest, Sha256};
 use tokenizers::{Tokenizer, TruncationParams};
 
-use crate::bert::{Bert, BertConfig, weights_of};
+use crate::bert::{Bert, BertConfig, WeightError, Weights};
 use crate::model::{Model, ModelError, ModelInfo};
 use crate::vector::normalise;
 
@@ -29,6 +31,8 @@ pub struct MiniLm {
     info: ModelInfo,
     tokenizer: Tokenizer,
     network: Bert,
+    /// One for each core, or as many as `RAYON_NUM_THREADS` says.
+    threads: ThreadPool,
 }
 
 /// A model directory that cannot be used.
@@ -77,6 +81,9 @@ pub enum LoadError {
         /// Which tensor is wrong, or what is wrong with the file.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The system gave no thread.
+    #[error("cannot start the threads of the embedding model: {0}")]
+    Threads(#[source] ThreadPoolBuildError),
 }
 
 impl MiniLm {
@@ -88,12 +95,20 @@ impl MiniLm {
         let tokenizer = load_tokenizer(directory.join("tokenizer.json"), &config)?;
         let path = directory.join("model.safetensors");
         let file = read(&path)?;
-        let network = weights_of(&file)
-            .and_then(|weights| Bert::load(&weights, &config))
-            .map_err(|source| LoadError::Weights {
-                path,
-                source: source.into(),
-            })?;
+        let network = match SafeTensors::deserialize(&file)
+            .map_err(WeightError::from)
+            .and_then(|tensors| Bert::load(&Weights::of(&tensors), &config))
+        {
+            Ok(network) => network,
+            Err(source) => {
+                let source = source.into();
+                return Err(LoadError::Weights { path, source });
+            }
+        };
+        let threads = ThreadPoolBuilder::new()
+            .thread_name(|index| format!("embedder-{index}"))
+            .build()
+            .map_err(LoadError::Threads)?;
         let info = ModelInfo {
             name: NAME.to_owned(),
             version: version_of(&file),
@@ -103,6 +118,7 @@ impl MiniLm {
             info,
             tokenizer,
             network,
+            threads,
         })
     }
 }
@@ -136,7 +152,10 @@ impl Model for MiniLm {
             })
             .collect::<Result<Vec<_>, Box<dyn Error + Send + Sync>>>()
             .map_err(ModelError::new)?;
-        let mut vectors = self.network.sentence_means(&tokens).map_err(ModelError::new)?;
+        let mut vectors = self
+            .threads
+            .install(|| self.network.sentence_means(&tokens))
+            .map_err(ModelError::new)?;
         for vector in &mut vectors {
             normalise(vector);
         }

@@ -8,10 +8,11 @@ use embedding::Model;
 use super::Baseline;
 use crate::histogram::Latencies;
 
-/// Texts of the larger batch: as many as the services give the model at once.
-const BATCH: usize = 8;
+/// Texts at once: one as for a question, as many as the services give the model together, and as many as it pays to
+/// compare with other runtimes (`crates/embedding/compare`).
+const BATCHES: [usize; 3] = [1, 8, 32];
 
-/// Embeds texts one by one for a time, then in batches for as long. It blocks.
+/// Embeds texts one by one for a time, then in batches for as long each. It blocks.
 ///
 /// # Errors
 /// Where the model fails.
@@ -20,7 +21,7 @@ pub(crate) fn measure(
     texts: &[String],
     duration: Duration,
 ) -> anyhow::Result<Vec<Baseline>> {
-    [1, BATCH]
+    BATCHES
         .into_iter()
         .map(|size| {
             let mut latencies = Latencies::default();

@@ -1,0 +1,87 @@
+//! One layer of the encoder.
+
+use rten_gemm::{GemmError, GemmExecutor};
+use rten_simd::SimdUnaryOp;
+use rten_vecmath::Gelu;
+
+use super::BertConfig;
+use super::attention::{self, Attention};
+use super::linear::{Linear, Unpacked};
+use super::norm::Norm;
+use super::weights::{WeightError, Weights};
+
+/// Attention within each text, then a small network of its own for each token.
+pub(super) struct Layer {
+    /// Query, key and value side by side, so that one product makes all three. The query is already divided by the
+    /// square root of the head size.
+    query_key_value: Linear,
+    attention: Attention,
+    attention_output: Linear,
+    attention_norm: Norm,
+    expand: Linear,
+    contract: Linear,
+    output_norm: Norm,
+}
+
+/// What stands between two steps, kept from layer to layer because fresh memory costs as much as the step.
+#[derive(Default)]
+pub(super) struct Buffers {
+    /// `[tokens, 3 × hidden]`
+    query_key_value: Vec<f32>,
+    /// `[tokens, hidden]`
+    attended: Vec<f32>,
+    /// `[tokens, intermediate]`
+    expanded: Vec<f32>,
+    attention: attention::Buffers,
+}
+
+impl Layer {
+    pub(super) fn load(weights: &Weights<'_>, config: &BertConfig) -> Result<Self, WeightError> {
+        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        let linear = |name: &str, input, output| Unpacked::load(&weights.below(name), input, output);
+        let head_size = hidden / config.num_attention_heads;
+        let query = linear("attention.self.query", hidden, hidden)?.scaled((head_size as f32).sqrt().recip());
+        let key = linear("attention.self.key", hidden, hidden)?;
+        let value = linear("attention.self.value", hidden, hidden)?;
+        Ok(Self {
+            query_key_value: query.beside(key).beside(value).pack(),
+            attention: Attention {
+                heads: config.num_attention_heads,
+                head_size,
+            },
+            attention_output: linear("attention.output.dense", hidden, hidden)?.pack(),
+            attention_norm: Norm::load(&weights.below("attention.output.LayerNorm"), config)?,
+            expand: linear("intermediate.dense", hidden, inner)?.pack(),
+            contract: linear("output.dense", inner, hidden)?.pack(),
+            output_norm: Norm::load(&weights.below("output.LayerNorm"), config)?,
+        })
+    }
+
+    /// Replaces the hidden states, `[tokens, hidden]`, of texts of these lengths by those of the next layer.
+    pub(super) fn forward(
+        &self,
+        gemm: &GemmExecutor,
+        hidden: &mut [f32],
+        lengths: &[usize],
+        buffers: &mut Buffers,
+    ) -> Result<(), GemmError> {
+        self.query_key_value
+            .forward(gemm, hidden, &mut buffers.query_key_value)?;
+        buffers.attended.resize(hidden.len(), 0.0);
+        self.attention.forward(
+            gemm,
+            &buffers.query_key_value,
+            lengths,
+            &mut buffers.attended,
+            &mut buffers.attention,
+        )?;
+        self.attention_output.add_to(gemm, &buffers.attended, hidden)?;
+        self.attention_norm.apply(hidden);
+
+        self.expand.forward(gemm, hidden, &mut buffers.expanded)?;
+        Gelu {}.map_mut(&mut buffers.expanded);
+        self.contract.add_to(gemm, &buffers.expanded, hidden)?;
+        self.output_norm.apply(hidden);
+        Ok(())
+    }
+}
