@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context;
 use audit_store::SchemaName;
 use chrono::TimeDelta;
-use embedding::MiniLm;
+use embedding::{MiniLm, Precision};
 use service_kit::Clock;
 
 use crate::baseline::{self, Baseline};
@@ -406,5 +406,5 @@ impl Bench {
 /// The model of the services, on this thread.
 fn model() -> anyhow::Result<MiniLm> {
     let directory = devstack::fetch_model(&devstack::cache_directory()?, devstack::Progress::detect())?;
-    Ok(MiniLm::load(&directory)?)
+    Ok(MiniLm::load(&directory, Precision::Float32)?)
 }
