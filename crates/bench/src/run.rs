@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use embedding::MiniLm;
+use embedding::{MiniLm, Precision};
 use service_kit::Clock;
 
 use crate::load::Times;
@@ -253,5 +253,5 @@ fn progress(what: &str) {
 /// The model of the services, on this thread.
 fn model() -> anyhow::Result<MiniLm> {
     let directory = devstack::fetch_model(&devstack::cache_directory()?, devstack::Progress::detect())?;
-    Ok(MiniLm::load(&directory)?)
+    Ok(MiniLm::load(&directory, Precision::Float32)?)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use audit_store::{ConnectOptions, InvalidSchemaName, SchemaName};
-use embedding::{CacheOptions, HttpOptions, Provider};
+use embedding::{CacheOptions, HttpOptions, Precision, Provider};
 use serde::Deserialize;
 use service_kit::auth::AuthConfig;
 use service_kit::boundary::RequestsConfig;
@@ -85,6 +85,7 @@ impl DatabaseConfig {
 #[expect(missing_docs, reason = "the keys are described in the default file")]
 pub struct EmbeddingConfig {
     pub provider: Provider,
+    pub precision: Precision,
     #[serde(with = "duration")]
     pub timeout: Duration,
     #[serde(with = "duration")]
@@ -228,7 +229,7 @@ mod tests {
         assert_eq!(
             unknown,
             "environment variable CONTEXT_API__EMBEDDING__BUDGET: `embedding.budget`: unknown field `budget`, \
-             expected one of `provider`, `timeout`, `cache_ttl`, `cache_max_bytes`, `http`"
+             expected one of `provider`, `precision`, `timeout`, `cache_ttl`, `cache_max_bytes`, `http`"
         );
         let zero = load(&[("CONTEXT_API__DATABASE__MAX_CONNECTIONS", "0")]).unwrap_err();
         assert!(zero.contains("`database.max_connections`"), "{zero}");
@@ -240,6 +241,7 @@ mod tests {
     fn the_provider_of_vectors_has_the_defaults_of_its_options_and_an_unseen_key() {
         let default = load(&[]).unwrap().embedding;
         assert_eq!(default.provider, Provider::MiniLm);
+        assert_eq!(default.precision, Precision::Float32);
         assert_eq!(
             format!("{:?}", default.http),
             format!("{:?}", HttpOptions::new("", "", "", 384))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use audit_store::retention::RetentionPolicy;
 use audit_store::{ConnectOptions, InvalidSchemaName, PartitionWindow, SchemaName};
-use embedding::{CacheOptions, HttpOptions, Provider};
+use embedding::{CacheOptions, HttpOptions, Precision, Provider};
 use serde::Deserialize;
 use service_kit::auth::AuthConfig;
 use service_kit::boundary::RequestsConfig;
@@ -147,6 +147,7 @@ pub struct WriterConfig {
 #[expect(missing_docs, reason = "the keys are described in the default file")]
 pub struct EmbeddingConfig {
     pub provider: Provider,
+    pub precision: Precision,
     #[serde(with = "duration")]
     pub budget: Duration,
     #[serde(with = "duration")]
@@ -296,6 +297,7 @@ mod tests {
     fn the_provider_of_vectors_has_the_defaults_of_its_options_and_an_unseen_key() {
         let default = Config::load(None, []).unwrap().embedding;
         assert_eq!(default.provider, Provider::MiniLm);
+        assert_eq!(default.precision, Precision::Float32);
         assert_eq!(
             format!("{:?}", default.http),
             format!("{:?}", HttpOptions::new("", "", "", 384))

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use embedding::{MiniLm, Model};
+use embedding::{MiniLm, Model, Precision};
 
 /// Messages of the demo history.
 const TEXTS: &str = include_str!("texts.txt");
@@ -29,12 +29,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let texts: Vec<String> = texts.lines().take(TEXTS_TIMED).map(str::to_owned).collect();
 
-    let begin = Instant::now();
-    let mut model = MiniLm::load(&directory)?;
-    println!("loaded in {:.0} ms", begin.elapsed().as_secs_f64() * 1e3);
-    for size in [1, 8, 32] {
-        if size <= texts.len() {
-            println!("{}", measure(&mut model, &texts, size)?);
+    for precision in [Precision::Float32, Precision::Int8] {
+        let begin = Instant::now();
+        let mut model = MiniLm::load(&directory, precision)?;
+        println!(
+            "{precision:?}, loaded in {:.0} ms",
+            begin.elapsed().as_secs_f64() * 1e3
+        );
+        for size in [1, 8, 32] {
+            if size <= texts.len() {
+                println!("  {}", measure(&mut model, &texts, size)?);
+            }
         }
     }
     Ok(())

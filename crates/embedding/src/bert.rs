@@ -9,15 +9,17 @@ mod attention;
 mod layer;
 mod linear;
 mod norm;
+mod quantised;
 mod weights;
 
 use rayon::prelude::*;
-use rten_gemm::{GemmError, GemmExecutor};
+use rten_gemm::GemmError;
 use serde::Deserialize;
 
 use self::layer::{Buffers, Layer};
 use self::norm::Norm;
 pub(crate) use self::weights::{WeightError, Weights};
+use crate::minilm::Precision;
 
 /// So many tokens go through the layers together, unless one text alone has more. Fewer would read the weights, which
 /// no cache holds, too often; more would push the values between two layers out of the cache of a core.
@@ -58,7 +60,11 @@ pub(crate) struct Bert {
 
 impl Bert {
     /// Takes the weights by the names that Hugging Face gives them; fails when one is missing or has another shape.
-    pub(crate) fn load(weights: &Weights<'_>, config: &BertConfig) -> Result<Self, WeightError> {
+    pub(crate) fn load(
+        weights: &Weights<'_>,
+        config: &BertConfig,
+        precision: Precision,
+    ) -> Result<Self, WeightError> {
         let hidden = config.hidden_size;
         let embeddings = weights.below("embeddings");
         let words = embeddings.get("word_embeddings.weight", &[config.vocab_size, hidden])?;
@@ -71,7 +77,13 @@ impl Bert {
             add(position, &types[..hidden]);
         }
         let layers = (0..config.num_hidden_layers)
-            .map(|index| Layer::load(&weights.below(&format!("encoder.layer.{index}")), config))
+            .map(|index| {
+                Layer::load(
+                    &weights.below(&format!("encoder.layer.{index}")),
+                    config,
+                    precision,
+                )
+            })
             .collect::<Result<_, _>>()?;
         Ok(Self {
             words,
@@ -80,6 +92,11 @@ impl Bert {
             layers,
             hidden,
         })
+    }
+
+    /// Whether this processor can compute with this precision.
+    pub(crate) fn can_compute(precision: Precision) -> bool {
+        precision == Precision::Float32 || quantised::is_exact()
     }
 
     /// For each text, given as token ids, the mean of the last hidden states of its tokens.
@@ -106,9 +123,9 @@ impl Bert {
             }
         }
         self.norm.apply(&mut hidden);
-        let (gemm, mut buffers) = (GemmExecutor::default(), Buffers::default());
+        let mut buffers = Buffers::default();
         for layer in &self.layers {
-            layer.forward(&gemm, &mut hidden, &lengths, &mut buffers)?;
+            layer.forward(&mut hidden, &lengths, &mut buffers)?;
         }
         let mut rest = hidden.as_slice();
         Ok(lengths

@@ -32,6 +32,6 @@ pub use embedder::{Embedder, EmbedderOptions};
 pub use error::{EmbedError, InvalidAnswer};
 pub use hashed::Hashed;
 pub use http::{ApiKey, HttpOptions, InvalidOptions, Provider};
-pub use minilm::{LoadError, MiniLm};
+pub use minilm::{LoadError, MiniLm, Precision};
 pub use model::{Model, ModelError, ModelInfo};
 pub use vector::{InvalidVector, check_vector, cosine_similarity};

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use embedding::{
-    Embedder, EmbedderOptions, LoadError, MiniLm, Model, Parts, canonical_query, canonical_text,
+    Embedder, EmbedderOptions, LoadError, MiniLm, Model, Parts, Precision, canonical_query, canonical_text,
     check_vector, cosine_similarity,
 };
 use serde::Deserialize;
@@ -27,7 +27,7 @@ fn model_dir() -> PathBuf {
 /// Loaded once for all tests: it is the slow part.
 fn model() -> MutexGuard<'static, MiniLm> {
     static MODEL: OnceLock<Mutex<MiniLm>> = OnceLock::new();
-    let model = MODEL.get_or_init(|| Mutex::new(MiniLm::load(&model_dir()).unwrap()));
+    let model = MODEL.get_or_init(|| Mutex::new(MiniLm::load(&model_dir(), Precision::Float32).unwrap()));
     // A failed assertion of another test does not damage the model.
     model.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
@@ -95,6 +95,36 @@ fn a_text_does_not_depend_on_its_company() {
     let mut turned = model().embed(&backwards).unwrap();
     turned.reverse();
     assert_eq!(together, turned);
+}
+
+/// On a processor that cannot do it, it must say so rather than compute something.
+#[test]
+fn in_8_bits_it_is_another_model_with_nearly_the_same_vectors() {
+    let mut int8 = match MiniLm::load(&model_dir(), Precision::Int8) {
+        Ok(model) => model,
+        Err(error) => {
+            assert!(matches!(error, LoadError::Precision), "{error}");
+            return;
+        }
+    };
+    assert_eq!(int8.info().name, "all-MiniLM-L6-v2");
+    assert_eq!(int8.info().version, "53aa51172d14-int8");
+
+    let mut texts: Vec<String> = fixture().into_iter().map(|entry| entry.text).collect();
+    // The hardest: nothing but a word or a mark.
+    texts.extend(["!", "...", "?", "no", "kill", "either.", "日本"].map(str::to_owned));
+    let together = int8.embed(&texts).unwrap();
+    for (text, vector) in texts.iter().zip(&together) {
+        assert_eq!(check_vector(vector, 384), Ok(()));
+        let cosine = cosine_similarity(vector, &embed(text));
+        println!("{cosine:.5} {text:.60}");
+        assert!((0.99..0.9999).contains(&cosine), "{cosine} for {text:?}");
+        assert_eq!(
+            vector,
+            &int8.embed(std::slice::from_ref(text)).unwrap()[0],
+            "{text:?}"
+        );
+    }
 }
 
 #[test]
@@ -170,7 +200,11 @@ fn questions_find_their_incidents() {
 
 #[tokio::test]
 async fn the_embedder_runs_it() {
-    let embedder = Embedder::start(MiniLm::load(&model_dir()).unwrap(), EmbedderOptions::default()).unwrap();
+    let embedder = Embedder::start(
+        MiniLm::load(&model_dir(), Precision::Float32).unwrap(),
+        EmbedderOptions::default(),
+    )
+    .unwrap();
     let entries = fixture();
     let mut tasks = Vec::new();
     for entry in &entries {
@@ -185,7 +219,7 @@ async fn the_embedder_runs_it() {
 #[test]
 fn an_unusable_directory_is_refused_with_the_reason() {
     let directory = tempfile::tempdir().unwrap();
-    let refusal = || MiniLm::load(directory.path()).unwrap_err();
+    let refusal = || MiniLm::load(directory.path(), Precision::Float32).unwrap_err();
     let copy = |name: &str| std::fs::copy(model_dir().join(name), directory.path().join(name)).unwrap();
     let write = |name: &str, content: &str| std::fs::write(directory.path().join(name), content).unwrap();
     let says = |error: &LoadError, words: &[&str]| {

@@ -94,7 +94,12 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             database::fetch().await?;
         }
         // Both services share it: they are configured for the same model.
-        model::embedder(write.embedding.provider, &write.embedding.http).await
+        model::embedder(
+            write.embedding.provider,
+            write.embedding.precision,
+            &write.embedding.http,
+        )
+        .await
     };
     let embedder = tokio::select! {
         embedder = fetched => embedder?,
@@ -193,8 +198,16 @@ fn configs(options: &Options) -> anyhow::Result<(data_storage::Config, context_a
         read.database.schema
     );
     let models = (
-        model::description(write.embedding.provider, &write.embedding.http),
-        model::description(read.embedding.provider, &read.embedding.http),
+        model::description(
+            write.embedding.provider,
+            write.embedding.precision,
+            &write.embedding.http,
+        ),
+        model::description(
+            read.embedding.provider,
+            read.embedding.precision,
+            &read.embedding.http,
+        ),
     );
     anyhow::ensure!(
         models.0 == models.1,

@@ -1,14 +1,15 @@
 //! One layer of the encoder.
 
-use rten_gemm::{GemmError, GemmExecutor};
+use rten_gemm::GemmError;
 use rten_simd::SimdUnaryOp;
 use rten_vecmath::Gelu;
 
 use super::BertConfig;
 use super::attention::{self, Attention};
-use super::linear::{Linear, Unpacked};
+use super::linear::{Linear, Unpacked, Workspace};
 use super::norm::Norm;
 use super::weights::{WeightError, Weights};
+use crate::minilm::Precision;
 
 /// Attention within each text, then a small network of its own for each token.
 pub(super) struct Layer {
@@ -33,10 +34,15 @@ pub(super) struct Buffers {
     /// `[tokens, intermediate]`
     expanded: Vec<f32>,
     attention: attention::Buffers,
+    products: Workspace,
 }
 
 impl Layer {
-    pub(super) fn load(weights: &Weights<'_>, config: &BertConfig) -> Result<Self, WeightError> {
+    pub(super) fn load(
+        weights: &Weights<'_>,
+        config: &BertConfig,
+        precision: Precision,
+    ) -> Result<Self, WeightError> {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let linear = |name: &str, input, output| Unpacked::load(&weights.below(name), input, output);
         let head_size = hidden / config.num_attention_heads;
@@ -44,15 +50,15 @@ impl Layer {
         let key = linear("attention.self.key", hidden, hidden)?;
         let value = linear("attention.self.value", hidden, hidden)?;
         Ok(Self {
-            query_key_value: query.beside(key).beside(value).pack(),
+            query_key_value: query.beside(key).beside(value).pack(precision),
             attention: Attention {
                 heads: config.num_attention_heads,
                 head_size,
             },
-            attention_output: linear("attention.output.dense", hidden, hidden)?.pack(),
+            attention_output: linear("attention.output.dense", hidden, hidden)?.pack(precision),
             attention_norm: Norm::load(&weights.below("attention.output.LayerNorm"), config)?,
-            expand: linear("intermediate.dense", hidden, inner)?.pack(),
-            contract: linear("output.dense", inner, hidden)?.pack(),
+            expand: linear("intermediate.dense", hidden, inner)?.pack(precision),
+            contract: linear("output.dense", inner, hidden)?.pack(precision),
             output_norm: Norm::load(&weights.below("output.LayerNorm"), config)?,
         })
     }
@@ -60,27 +66,28 @@ impl Layer {
     /// Replaces the hidden states, `[tokens, hidden]`, of texts of these lengths by those of the next layer.
     pub(super) fn forward(
         &self,
-        gemm: &GemmExecutor,
         hidden: &mut [f32],
         lengths: &[usize],
         buffers: &mut Buffers,
     ) -> Result<(), GemmError> {
+        let products = &mut buffers.products;
         self.query_key_value
-            .forward(gemm, hidden, &mut buffers.query_key_value)?;
+            .forward(products, hidden, &mut buffers.query_key_value)?;
         buffers.attended.resize(hidden.len(), 0.0);
         self.attention.forward(
-            gemm,
+            &products.float,
             &buffers.query_key_value,
             lengths,
             &mut buffers.attended,
             &mut buffers.attention,
         )?;
-        self.attention_output.add_to(gemm, &buffers.attended, hidden)?;
+        self.attention_output
+            .add_to(products, &buffers.attended, hidden)?;
         self.attention_norm.apply(hidden);
 
-        self.expand.forward(gemm, hidden, &mut buffers.expanded)?;
+        self.expand.forward(products, hidden, &mut buffers.expanded)?;
         Gelu {}.map_mut(&mut buffers.expanded);
-        self.contract.add_to(gemm, &buffers.expanded, hidden)?;
+        self.contract.add_to(products, &buffers.expanded, hidden)?;
         self.output_norm.apply(hidden);
         Ok(())
     }

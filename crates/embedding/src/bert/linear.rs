@@ -3,10 +3,18 @@
 use rten_gemm::{BiasVector, GemmError, GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
 use rten_tensor::Matrix;
 
+use super::quantised::{self, Quantised};
 use super::weights::{WeightError, Weights};
+use crate::minilm::Precision;
 
 /// `input × weight + bias`.
-pub(super) struct Linear {
+pub(super) enum Linear {
+    Float(Float),
+    Int8(Quantised),
+}
+
+/// A product of 32-bit floats.
+pub(super) struct Float {
     /// `[in, out]`, in the order in which the processor reads it.
     weight: PackedBMatrix<f32>,
     /// `[out]`
@@ -16,10 +24,24 @@ pub(super) struct Linear {
 /// Weights and bias as the file has them: what [`Linear`] is made of.
 pub(super) struct Unpacked {
     /// `[out, in]`
-    weight: Vec<f32>,
+    pub(super) weight: Vec<f32>,
     /// `[out]`
-    bias: Vec<f32>,
-    input: usize,
+    pub(super) bias: Vec<f32>,
+    pub(super) input: usize,
+}
+
+/// What multiplies, and its memory.
+#[derive(Default)]
+pub(super) struct Workspace {
+    pub(super) float: GemmExecutor,
+    int8: quantised::Workspace,
+}
+
+/// What becomes of the numbers that stand where a result goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Output {
+    Replaced,
+    AddedTo,
 }
 
 impl Unpacked {
@@ -47,11 +69,16 @@ impl Unpacked {
         self
     }
 
-    pub(super) fn pack(self) -> Linear {
-        let weight = Matrix::from_data([self.bias.len(), self.input], self.weight.as_slice());
-        Linear {
-            weight: GemmExecutor::default().prepack_b(weight.transposed()),
-            bias: self.bias,
+    pub(super) fn pack(self, precision: Precision) -> Linear {
+        match precision {
+            Precision::Float32 => {
+                let weight = Matrix::from_data([self.bias.len(), self.input], self.weight.as_slice());
+                Linear::Float(Float {
+                    weight: GemmExecutor::default().prepack_b(weight.transposed()),
+                    bias: self.bias,
+                })
+            }
+            Precision::Int8 => Linear::Int8(Quantised::new(self)),
         }
     }
 }
@@ -60,30 +87,49 @@ impl Linear {
     /// `[tokens, in]` to `[tokens, out]`, which replaces what `output` holds.
     pub(super) fn forward(
         &self,
-        gemm: &GemmExecutor,
+        workspace: &mut Workspace,
         input: &[f32],
         output: &mut Vec<f32>,
     ) -> Result<(), GemmError> {
-        output.resize(input.len() / self.weight.rows() * self.weight.cols(), 0.0);
-        self.product(gemm, input, output, 0.0)
+        let (depth, width) = match self {
+            Self::Float(float) => (float.weight.rows(), float.weight.cols()),
+            Self::Int8(quantised) => quantised.shape(),
+        };
+        output.resize(input.len() / depth * width, 0.0);
+        self.product(workspace, input, output, Output::Replaced)
     }
 
     /// `[tokens, in]` to `[tokens, out]`, added to what `output` holds.
     pub(super) fn add_to(
         &self,
-        gemm: &GemmExecutor,
+        workspace: &mut Workspace,
         input: &[f32],
         output: &mut [f32],
     ) -> Result<(), GemmError> {
-        self.product(gemm, input, output, 1.0)
+        self.product(workspace, input, output, Output::AddedTo)
     }
 
+    fn product(
+        &self,
+        workspace: &mut Workspace,
+        input: &[f32],
+        output: &mut [f32],
+        kept: Output,
+    ) -> Result<(), GemmError> {
+        match self {
+            Self::Float(float) => float.product(&workspace.float, input, output, kept),
+            Self::Int8(quantised) => quantised.product(&mut workspace.int8, input, output, kept),
+        }
+    }
+}
+
+impl Float {
     fn product(
         &self,
         gemm: &GemmExecutor,
         input: &[f32],
         output: &mut [f32],
-        beta: f32,
+        kept: Output,
     ) -> Result<(), GemmError> {
         let depth = self.weight.rows();
         gemm.gemm(
@@ -91,7 +137,10 @@ impl Linear {
             GemmInputA::Unpacked(Matrix::from_data([input.len() / depth, depth], input)),
             GemmInputB::Packed(&self.weight),
             GemmOptions {
-                beta,
+                beta: match kept {
+                    Output::Replaced => 0.0,
+                    Output::AddedTo => 1.0,
+                },
                 bias: Some(BiasVector::Row(&self.bias)),
                 ..GemmOptions::default()
             },

@@ -37,7 +37,12 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     )?;
     database_url::fill(&mut config.database.url);
     let shutdown = Shutdown::on_signals()?;
-    let embedder = model::embedder(config.embedding.provider, &config.embedding.http).await?;
+    let embedder = model::embedder(
+        config.embedding.provider,
+        config.embedding.precision,
+        &config.embedding.http,
+    )
+    .await?;
     let host = Host {
         clock: Clock::system(),
         build: crate::build::info(),

@@ -37,7 +37,12 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         None => None,
     };
     let connect = config.database.connect_options()?;
-    let embedder = model::embedder(config.embedding.provider, &config.embedding.http).await?;
+    let embedder = model::embedder(
+        config.embedding.provider,
+        config.embedding.precision,
+        &config.embedding.http,
+    )
+    .await?;
     let migration = MigrateOptions {
         model: model_identity(&embedder),
         reader: ReaderRole {

@@ -44,7 +44,12 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    let embedder = model::embedder(config.embedding.provider, &config.embedding.http).await?;
+    let embedder = model::embedder(
+        config.embedding.provider,
+        config.embedding.precision,
+        &config.embedding.http,
+    )
+    .await?;
     let reembedding = Reembedding::begin(&connect, &model_identity(&embedder)).await?;
     println!("moving schema {} to {}", connect.schema, reembedding.target());
     let how = ReembedOptions {

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::Request;
 use data_storage::{Config, Ingest, Metrics, Writers, router, vectors};
 use devstack::Progress;
-use embedding::{CacheOptions, Embedder, EmbedderOptions, EmbeddingCache, MiniLm};
+use embedding::{CacheOptions, Embedder, EmbedderOptions, EmbeddingCache, MiniLm, Precision};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use service_kit::Clock;
@@ -25,8 +25,11 @@ use tower::ServiceExt as _;
 pub(crate) async fn minilm() -> Embedder {
     let model = tokio::task::spawn_blocking(|| {
         let cache = devstack::cache_directory().expect("a cache directory");
-        MiniLm::load(&devstack::fetch_model(&cache, Progress::detect()).expect("the model"))
-            .expect("a sound model")
+        MiniLm::load(
+            &devstack::fetch_model(&cache, Progress::detect()).expect("the model"),
+            Precision::Float32,
+        )
+        .expect("a sound model")
     });
     Embedder::start(model.await.expect("the model"), EmbedderOptions::default()).expect("a thread")
 }
