@@ -18,6 +18,12 @@ const NAME: &str = "all-MiniLM-L6-v2";
 const DIMENSION: usize = 384;
 const LAYERS: usize = 6;
 
+/// How much the threads of the model give way to others, from 0 to 19. They compute for milliseconds where the rest of a
+/// service and PostgreSQL need a processor for microseconds; with two processors nearly busy, the median of writes was 20 ms
+/// without this and 13 ms with it, and the 99th percentile 190 ms and 100 ms.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+
 /// How much of a text the model was trained to read; the network itself would take 512.
 const MAX_TOKENS: usize = 256;
 
@@ -129,6 +135,7 @@ impl MiniLm {
         };
         let threads = ThreadPoolBuilder::new()
             .thread_name(|index| format!("embedder-{index}"))
+            .start_handler(|_index| give_way())
             .build()
             .map_err(LoadError::Threads)?;
         let info = ModelInfo {
@@ -142,6 +149,15 @@ impl MiniLm {
             network,
             threads,
         })
+    }
+}
+
+/// Lets the threads of requests, and other processes, go before this thread.
+fn give_way() {
+    // Elsewhere the niceness is that of the whole process.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::warn!(%error, "the threads of the embedding model compete with requests");
     }
 }
 

@@ -84,6 +84,44 @@ fn it_agrees_with_pytorch() {
     }
 }
 
+/// The niceness of the threads whose name begins so, as Linux tells it: the 19th field of `stat`, the 2nd of which is the
+/// name in parentheses.
+#[cfg(target_os = "linux")]
+fn niceness_of(name: &str) -> Vec<i32> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    tasks
+        // A thread of another test may have ended meanwhile.
+        .filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("stat")).ok())
+        .filter_map(|stat| {
+            let (head, fields) = stat.rsplit_once(") ")?;
+            let (_, thread) = head.split_once('(')?;
+            let nice = fields.split(' ').nth(19 - 3).unwrap().parse().unwrap();
+            thread.starts_with(name).then_some(nice)
+        })
+        .collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn its_threads_give_way_to_others() {
+    drop(embed("CrashLoopBackOff"));
+    let began = std::time::Instant::now();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    // Threads may still be starting, those of the models of other tests among them.
+    loop {
+        let found = niceness_of("embedder-");
+        if found.len() >= cores && found.iter().all(|nice| *nice == 10) {
+            break;
+        }
+        assert!(began.elapsed().as_secs() < 10, "{found:?}");
+        std::thread::yield_now();
+    }
+    assert!(
+        !niceness_of("its_threads").contains(&10),
+        "the thread that asks gives way too"
+    );
+}
+
 #[test]
 fn a_text_does_not_depend_on_its_company() {
     let texts: Vec<String> = fixture().into_iter().map(|entry| entry.text).collect();
