@@ -12,7 +12,8 @@ struct Folded {
     table: &'static str,
     /// The natural key of a row.
     key: &'static str,
-    /// What else is folded, as a JSON object: references by the natural key of what they point to.
+    /// What else is folded, as a JSON object: references by the natural key of what they point to. Words are left out: they
+    /// are generated from the others, in no order that means anything.
     state: &'static str,
     /// What `key` and `state` are taken from, beside the table itself, which is `t`; `{side}` stands before each table.
     joined: &'static str,
@@ -63,7 +64,7 @@ const FOLDED: [Folded; 7] = [
         ),
         table: "resource_action_traces",
         key: "jsonb_build_array(t.remediation_namespace, t.remediation_name, t.action_timestamp)",
-        state: "to_jsonb(t) - '{id,created_at,action_history_id}'::text[]
+        state: "to_jsonb(t) - '{id,created_at,action_history_id,words}'::text[]
                 || jsonb_build_object('id', k.id IS NOT NULL, 'action_history_id',
                        jsonb_build_array(r.cluster_name, r.namespace, r.kind, r.name, h.workflow_id, h.action_type))",
         joined: HISTORY_AND_INCIDENT_OF_ROW,
@@ -72,7 +73,7 @@ const FOLDED: [Folded; 7] = [
         check: Check::error("read_model.ai_analyses", "every analysis is the fold of the ledger"),
         table: "ai_analyses",
         key: "jsonb_build_array(t.namespace, t.name, t.record_created_at)",
-        state: "to_jsonb(t) - '{id,created_at}'::text[]",
+        state: "to_jsonb(t) - '{id,created_at,words}'::text[]",
         joined: "",
     },
     Folded {
@@ -82,7 +83,7 @@ const FOLDED: [Folded; 7] = [
         ),
         table: "workflow_executions",
         key: "jsonb_build_array(t.namespace, t.name, t.record_created_at)",
-        state: "to_jsonb(t) - '{id,created_at}'::text[]",
+        state: "to_jsonb(t) - '{id,created_at,words}'::text[]",
         joined: "",
     },
     Folded {
@@ -92,7 +93,7 @@ const FOLDED: [Folded; 7] = [
         ),
         table: "action_executions",
         key: "jsonb_build_array(t.namespace, t.name, t.record_created_at)",
-        state: "to_jsonb(t) - '{id,created_at,action_history_id}'::text[]
+        state: "to_jsonb(t) - '{id,created_at,action_history_id,words}'::text[]
                 || jsonb_build_object('action_history_id',
                        jsonb_build_array(r.cluster_name, r.namespace, r.kind, r.name, h.workflow_id, h.action_type))",
         joined: HISTORY_OF_ROW,

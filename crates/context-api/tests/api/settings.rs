@@ -212,6 +212,11 @@ const SHOWN: &[(&str, &str, &str)] = &[
         "both_services_record_and_search_with_a_provider_and_no_other_model_may_follow",
     ),
     (
+        "embedding.precision",
+        "kubernaut/tests/binary/precision.rs",
+        "vectors_of_8_bits_are_those_of_another_model",
+    ),
+    (
         "embedding.provider",
         "kubernaut/tests/binary/http_model.rs",
         "both_services_record_and_search_with_a_provider_and_no_other_model_may_follow",

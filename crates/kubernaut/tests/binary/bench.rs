@@ -135,7 +135,7 @@ async fn everything_due_is_answered_or_dropped_and_the_ledger_has_what_was_ackno
         );
     }
     let baselines = report["baselines"].as_array().unwrap();
-    assert_eq!(baselines.len(), 14, "{baselines:?}");
+    assert_eq!(baselines.len(), 15, "{baselines:?}");
     for baseline in baselines {
         assert!(baseline["perSecond"].as_f64().unwrap() > 0.0, "{baseline}");
         assert_eq!(baseline["notes"].get("failed"), None, "{baseline}");

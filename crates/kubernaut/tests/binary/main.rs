@@ -13,6 +13,7 @@ mod http_model;
 mod memory;
 mod model;
 mod other_postgres;
+mod precision;
 mod process;
 mod reembed;
 mod refusals;
