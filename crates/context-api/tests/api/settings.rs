@@ -212,6 +212,11 @@ const SHOWN: &[(&str, &str, &str)] = &[
         "both_services_record_and_search_with_a_provider_and_no_other_model_may_follow",
     ),
     (
+        "embedding.precision",
+        "kubernaut/tests/binary/http_model.rs",
+        "up_refuses_services_with_different_models_and_options_that_cannot_work",
+    ),
+    (
         "embedding.provider",
         "kubernaut/tests/binary/http_model.rs",
         "both_services_record_and_search_with_a_provider_and_no_other_model_may_follow",
