@@ -1,7 +1,7 @@
 //! Times the built-in model on the texts on which `onnxruntime.py` times ONNX Runtime, in the same way.
 //!
 //! ```sh
-//! cargo run --release --package embedding --example compare -- <directory of the model> [texts, one a line]
+//! cargo run --release --package embedding --example compare [-- <texts, one a line>]
 //! ```
 //!
 //! The model uses a thread for each core, or as many as `RAYON_NUM_THREADS` says.
@@ -22,7 +22,7 @@ const TIME: Duration = Duration::from_secs(4);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
-    let directory = arguments.next().ok_or("name the directory of the model")?;
+    let directory = devstack::fetch_model(&devstack::cache_directory()?, devstack::Progress::detect())?;
     let texts = match arguments.next() {
         Some(path) => std::fs::read_to_string(path)?,
         None => TEXTS.to_owned(),

@@ -23,14 +23,12 @@ const MOST_INPUT: f32 = 255.0;
 pub(super) struct Quantised {
     /// `[in, out]`, in the order in which the processor reads it.
     weight: PackedBMatrix<i8>,
-    /// For each output: the scale of its weights, their sum, and the bias.
-    outputs: Vec<OutputParameters>,
-}
-
-struct OutputParameters {
-    scale: f32,
-    sum: i32,
-    bias: f32,
+    /// The scale of the weights of each output, `[out]`.
+    scales: Vec<f32>,
+    /// Their sum, `[out]`.
+    sums: Vec<i32>,
+    /// `[out]`
+    bias: Vec<f32>,
 }
 
 /// What multiplies, and its memory.
@@ -59,8 +57,8 @@ pub(super) fn is_exact() -> bool {
 impl Quantised {
     pub(super) fn new(unpacked: Unpacked) -> Self {
         let mut weights: Vec<i8> = Vec::with_capacity(unpacked.weight.len());
-        let mut outputs = Vec::with_capacity(unpacked.bias.len());
-        for (row, bias) in unpacked.weight.chunks_exact(unpacked.input).zip(unpacked.bias) {
+        let (mut scales, mut sums) = (Vec::new(), Vec::new());
+        for row in unpacked.weight.chunks_exact(unpacked.input) {
             let largest = row
                 .iter()
                 .fold(0.0, |largest: f32, weight| largest.max(weight.abs()));
@@ -68,16 +66,15 @@ impl Quantised {
             let scale = if largest > 0.0 { largest / MOST_WEIGHT } else { 1.0 };
             let begin = weights.len();
             weights.extend(row.iter().map(|weight| (weight / scale).round_ties_even() as i8));
-            outputs.push(OutputParameters {
-                scale,
-                sum: weights[begin..].iter().copied().map(i32::from).sum(),
-                bias,
-            });
+            scales.push(scale);
+            sums.push(weights[begin..].iter().copied().map(i32::from).sum());
         }
-        let weight = Matrix::from_data([outputs.len(), unpacked.input], weights.as_slice());
+        let weight = Matrix::from_data([scales.len(), unpacked.input], weights.as_slice());
         Self {
             weight: GemmExecutor::<u8, i8, i32>::default().prepack_b(weight.transposed()),
-            outputs,
+            scales,
+            sums,
+            bias: unpacked.bias,
         }
     }
 
@@ -111,13 +108,22 @@ impl Quantised {
         for ((products, results), token) in rows.zip(&workspace.parameters) {
             // No overflow: at most 1536 × 255 × 127, below 2^26, for the layers of MiniLM.
             let zero_point = i32::from(token.zero_point);
-            for ((product, result), output) in products.iter().zip(results).zip(&self.outputs) {
-                let whole = product - zero_point * output.sum;
-                let value = whole as f32 * (token.scale * output.scale) + output.bias;
-                *result = match kept {
-                    Output::Replaced => value,
-                    Output::AddedTo => *result + value,
-                };
+            let outputs = self.scales.iter().zip(&self.sums).zip(&self.bias);
+            let values = products
+                .iter()
+                .zip(outputs)
+                .map(|(product, ((scale, sum), bias))| {
+                    (product - zero_point * sum) as f32 * (token.scale * scale) + bias
+                });
+            match kept {
+                Output::Replaced => results
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(result, value)| *result = value),
+                Output::AddedTo => results
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(result, value)| *result += value),
             }
         }
         Ok(())

@@ -98,6 +98,16 @@ async fn up_refuses_services_with_different_models_and_options_that_cannot_work(
         "{said}"
     );
 
+    for (service, expected) in [
+        ("DATA_STORAGE", "minilm, int8 and minilm;"),
+        ("CONTEXT_API", "minilm and minilm, int8;"),
+    ] {
+        let mut command = up(directory.path(), &[]);
+        command.env(format!("{service}__EMBEDDING__PRECISION"), "int8");
+        let said = refusal(command).await;
+        assert!(said.contains(expected), "{said}");
+    }
+
     let mut command = up(directory.path(), &[]);
     with_provider(&mut command, &["DATA_STORAGE", "CONTEXT_API"], "", "some-model");
     let said = refusal(command).await;
