@@ -1,5 +1,6 @@
 //! What a run found: as a table, as JSON, as a picture.
 
+mod knee;
 mod svg;
 mod table;
 
@@ -47,6 +48,9 @@ pub struct Report {
 pub struct Figure {
     /// The workload and the kind of load.
     pub name: String,
+    /// Where it is on a curve of loads that differ in their rate; of open loops only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub point: Option<Point>,
     /// Seconds that count.
     pub seconds: f64,
     /// Before anything counted.
@@ -82,6 +86,16 @@ pub struct Figure {
     pub draining: Option<Draining>,
     /// The figure beside its baselines.
     pub ratios: Vec<Ratio>,
+}
+
+/// A rate among others.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Point {
+    /// The loads that differ in their rate only.
+    pub series: String,
+    /// Requests that are due in a second.
+    pub rate: f64,
 }
 
 /// Requests of a part of a run.
@@ -145,6 +159,7 @@ impl Figure {
             .collect();
         Self {
             name,
+            point: None,
             seconds,
             warm_up: Counts::from(&run.warm_up),
             measured: Counts::from(measured),
@@ -280,6 +295,26 @@ mod tests {
         let svg = report("release").svg();
         assert_eq!(svg.matches("<polyline").count(), 2);
         assert!(svg.contains("reads &amp; &lt;searches&gt;"), "{svg}");
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    }
+
+    #[test]
+    fn loads_that_differ_in_their_rate_are_drawn_as_one_curve() {
+        let mut report = report("release");
+        let at = |rate| Figure {
+            point: Some(Point {
+                series: "writes, open loop".to_owned(),
+                rate,
+            }),
+            ..Figure::new(format!("writes, open loop, {rate} /s"), &run(), 10.0, 12.5)
+        };
+        report.figures = vec![at(200.0)];
+        assert_eq!(report.svg().matches("<polyline").count(), 2, "one rate is no curve");
+        report.figures.push(at(100.0));
+        let svg = report.svg();
+        // Three latencies, the answers and what was due; and two lines for each of the two loads.
+        assert_eq!(svg.matches("<polyline").count(), 5 + 2 * 2);
+        assert!(svg.contains("writes, open loop, by the rate"), "{svg}");
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
     }
 

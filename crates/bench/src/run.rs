@@ -81,8 +81,8 @@ pub struct Options {
     pub target: Target,
     /// In their order.
     pub workloads: Vec<Workload>,
-    /// Requests in a second of the open loop; 0 for none.
-    pub rate: f64,
+    /// Requests in a second of the open loop: one load for each; none for no open loop.
+    pub rates: Vec<f64>,
     /// Callers of the closed loop; 0 for none.
     pub callers: usize,
     /// How long each load counts.
@@ -93,8 +93,8 @@ pub struct Options {
     pub in_flight: u32,
     /// When a request is given up.
     pub timeout: Duration,
-    /// Share of records and searches in words that nobody used before.
-    pub fresh_texts: f64,
+    /// Shares of records in words that nobody used before: loads of writes for each. Everything else goes by the first.
+    pub fresh_texts: Vec<f64>,
     /// Share of writes that repeat one.
     pub replays: f64,
     /// Seed of everything random.
@@ -111,6 +111,12 @@ pub struct Options {
     pub cold_starts: usize,
     /// Whether to measure what batching and deduplication are worth.
     pub naive: bool,
+    /// How exactly the model of the services computes, of services that are started for the run.
+    pub precision: Precision,
+    /// A schema whose history is used, or made if it has none, and kept; on a PostgreSQL of the user.
+    pub history: Option<String>,
+    /// Settings of a PostgreSQL of the run's own.
+    pub postgresql: Vec<(String, String)>,
     /// Version of the product.
     pub version: String,
 }
@@ -125,6 +131,11 @@ impl Options {
 
     fn baseline_time(&self) -> Duration {
         self.duration.min(BASELINE)
+    }
+
+    /// The share of fresh texts of whatever has only one.
+    fn first_share(&self) -> f64 {
+        self.fresh_texts.first().copied().unwrap_or_default()
     }
 
     /// What cannot be asked of services that run, and what cannot be asked at all.
@@ -146,6 +157,14 @@ impl Options {
             !self.read_replica || own == Some(false),
             "--read-replica needs the run's own PostgreSQL: leave --database-url and DATABASE_URL out"
         );
+        anyhow::ensure!(
+            self.postgresql.is_empty() || own == Some(false),
+            "--postgresql needs the run's own PostgreSQL: leave --database-url and DATABASE_URL out"
+        );
+        anyhow::ensure!(
+            self.history.is_none() || own == Some(true),
+            "--history needs --database-url: the run's own PostgreSQL is removed with all that is in it"
+        );
         Ok(())
     }
 
@@ -156,14 +175,17 @@ impl Options {
     /// As they were asked for.
     fn told(&self) -> BTreeMap<&'static str, String> {
         let workloads: Vec<_> = self.workloads.iter().map(|workload| workload.as_str()).collect();
+        let list = |numbers: &[f64]| numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
+        let settings = self.postgresql.iter();
+        let settings: Vec<_> = settings.map(|(name, value)| format!("{name}={value}")).collect();
         BTreeMap::from([
             ("workloads", workloads.join(",")),
-            ("rate", self.rate.to_string()),
+            ("rate", list(&self.rates)),
             ("callers", self.callers.to_string()),
             ("duration", format!("{:?}", self.duration)),
             ("warm-up", format!("{:?}", self.warm_up)),
             ("in-flight", self.in_flight.to_string()),
-            ("fresh-texts", self.fresh_texts.to_string()),
+            ("fresh-texts", list(&self.fresh_texts)),
             ("replays", self.replays.to_string()),
             ("seed", self.seed.to_string()),
             ("incidents", self.incidents.to_string()),
@@ -172,6 +194,9 @@ impl Options {
             ("read-replica", self.read_replica.to_string()),
             ("cold-starts", self.cold_starts.to_string()),
             ("naive", self.naive.to_string()),
+            ("precision", self.precision.as_str().to_owned()),
+            ("history", self.history.clone().unwrap_or_default()),
+            ("postgresql", settings.join(",")),
         ])
     }
 }
@@ -182,7 +207,7 @@ impl Options {
 /// Where something cannot be measured that was asked for, or `stop` came first.
 pub async fn run(options: Options, clock: Clock, stop: impl Future<Output = ()>) -> anyhow::Result<Report> {
     options.require_sense()?;
-    let schemas = Schemas::unique()?;
+    let schemas = Schemas::unique(options.history.as_deref())?;
     match options.target.clone() {
         Target::Running {
             data_storage,
@@ -207,7 +232,7 @@ pub async fn run(options: Options, clock: Clock, stop: impl Future<Output = ()>)
             program,
             database_url,
         } => {
-            let server = Server::open(database_url, options.replicas).await?;
+            let server = Server::open(database_url, options.replicas, options.postgresql.clone()).await?;
             let measured = own::measure(&options, &clock, &program, &server, &schemas);
             let result = unless(stop, measured).await;
             // One of ours goes with all that is in it.
@@ -251,7 +276,7 @@ fn progress(what: &str) {
 }
 
 /// The model of the services, on this thread.
-fn model() -> anyhow::Result<MiniLm> {
+fn model(precision: Precision) -> anyhow::Result<MiniLm> {
     let directory = devstack::fetch_model(&devstack::cache_directory()?, devstack::Progress::detect())?;
-    Ok(MiniLm::load(&directory, Precision::Float32)?)
+    Ok(MiniLm::load(&directory, precision)?)
 }

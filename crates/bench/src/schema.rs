@@ -28,29 +28,35 @@ pub(crate) struct Schemas {
     pub(crate) naive: SchemaName,
     /// Into which rows are inserted again.
     pub(crate) rows: SchemaName,
+    /// Whether that of the services stays when the run is over.
+    kept: bool,
 }
 
 impl Schemas {
-    /// Names that nobody else has.
+    /// Names that nobody else has, except for that of the services if it has one, which is kept.
     ///
     /// # Errors
-    /// Where the system gives no random number.
-    pub(crate) fn unique() -> anyhow::Result<Self> {
+    /// Where the system gives no random number, or the name is none of a schema.
+    pub(crate) fn unique(kept: Option<&str>) -> anyhow::Result<Self> {
         let name = format!("kubernaut_bench_{:016x}", OsRng.try_next_u64()?);
         Ok(Self {
             naive: SchemaName::new(format!("{name}_naive"))?,
             rows: SchemaName::new(format!("{name}_rows"))?,
-            services: SchemaName::new(name)?,
+            services: SchemaName::new(kept.map_or(name, str::to_owned))?,
+            kept: kept.is_some(),
         })
     }
 
-    /// Drops all of them that are there.
+    /// Drops all of them that are there and are not kept.
     ///
     /// # Errors
     /// Where the database does not answer.
     pub(crate) async fn drop(&self, url: &str) -> anyhow::Result<()> {
-        for schema in [&self.services, &self.naive, &self.rows] {
+        for schema in [&self.naive, &self.rows] {
             drop(url, schema).await?;
+        }
+        if !self.kept {
+            drop(url, &self.services).await?;
         }
         Ok(())
     }

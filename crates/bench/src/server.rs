@@ -76,12 +76,16 @@ impl Standby {
 }
 
 impl Server {
-    /// The one of the URL, or a new one with the settings of `up`, and with connections for so many replicas of the
-    /// services.
+    /// The one of the URL, or a new one with the settings of `up`, those given, and connections for so many replicas of
+    /// the services.
     ///
     /// # Errors
     /// Where it cannot be fetched or started.
-    pub(crate) async fn open(url: Option<String>, replicas: usize) -> anyhow::Result<Self> {
+    pub(crate) async fn open(
+        url: Option<String>,
+        replicas: usize,
+        mut settings: Vec<(String, String)>,
+    ) -> anyhow::Result<Self> {
         if let Some(url) = url {
             return Ok(Self::Users(url));
         }
@@ -93,7 +97,7 @@ impl Server {
                 .tempdir()?;
             let package = devstack::fetch_postgres(&devstack::cache_directory()?, Progress::detect())?;
             let connections = (OWN_CONNECTIONS + REPLICA_CONNECTIONS * replicas).max(100);
-            let settings = vec![("max_connections".to_owned(), connections.to_string())];
+            settings.insert(0, ("max_connections".to_owned(), connections.to_string()));
             let postgres = Postgres::start(&package, &options(&directory, "postgresql", &settings))?;
             Ok(Self::Ours(Box::new(Own {
                 url: postgres.url(),

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use embedding::Precision;
 use futures::future::{try_join, try_join_all};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -40,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) reads: String,
     /// The schema, which is migrated.
     pub(crate) schema: String,
+    /// How exactly their model computes.
+    pub(crate) precision: Precision,
     /// Further settings of Data Storage: names of variables without `DATA_STORAGE__`, and values.
     pub(crate) settings: Vec<(&'static str, String)>,
 }
@@ -193,6 +196,7 @@ fn command(plan: &Plan, kind: Kind) -> Command {
         ("SERVER__METRICS_ADDRESS", "127.0.0.1:0".to_owned()),
         // The line that tells the addresses is wanted; a line for each request would be measured too.
         ("LOG__DIRECTIVES", "access=error".to_owned()),
+        ("EMBEDDING__PRECISION", plan.precision.as_str().to_owned()),
     ];
     for limit in [
         "RATE_LIMIT__PER_SECOND",

@@ -42,6 +42,17 @@ pub enum Precision {
     Int8,
 }
 
+impl Precision {
+    /// As the configuration spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Float32 => "float32",
+            Self::Int8 => "int8",
+        }
+    }
+}
+
 /// The sentence model all-MiniLM-L6-v2: 384 dimensions, reads the first 256 tokens of a text.
 ///
 /// Vectors have length 1, so that their dot product is their cosine. The version in [`ModelInfo`] is the beginning

@@ -2,25 +2,29 @@
 
 use std::fmt::Write as _;
 
+use super::knee::{self, Knee};
 use super::{Figure, Report};
 
 /// Size of one plot, and of the room around it, in pixels.
-const WIDTH: f64 = 420.0;
-const HEIGHT: f64 = 160.0;
+pub(super) const WIDTH: f64 = 420.0;
+pub(super) const HEIGHT: f64 = 160.0;
 const LEFT: f64 = 60.0;
 const TOP: f64 = 40.0;
 /// Room that a row of two plots takes.
 const ROW: f64 = 250.0;
+/// Colour of a line.
+pub(super) const BLUE: &str = "#0366d6";
 /// Latencies from this one on are drawn, in milliseconds.
-const FLOOR: f64 = 0.01;
+pub(super) const FLOOR: f64 = 0.01;
 
 impl Report {
     /// The picture, as an SVG document.
     #[must_use]
     pub fn svg(&self) -> String {
+        let knees = knee::knees(&self.figures);
         let (width, height) = (
             2.0 * (WIDTH + LEFT) + 60.0,
-            70.0 + ROW * self.figures.len() as f64,
+            70.0 + ROW * (knees.len() + self.figures.len()) as f64,
         );
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" \
@@ -40,11 +44,19 @@ impl Report {
                 "THIS IS NO MEASUREMENT: a debug build",
             );
         }
+        let top = |row: usize| 70.0 + ROW * row as f64;
+        let right = 2.0 * LEFT + WIDTH + 30.0;
+        for (row, knee) in knees.iter().enumerate() {
+            let Knee { series, .. } = knee;
+            text(&mut svg, LEFT, top(row), "start", &format!("{series}, by the rate"));
+            knee.latencies(&mut svg, LEFT, top(row) + TOP);
+            knee.answers(&mut svg, right, top(row) + TOP);
+        }
         for (row, figure) in self.figures.iter().enumerate() {
-            let top = 70.0 + ROW * row as f64;
+            let top = top(knees.len() + row);
             text(&mut svg, LEFT, top, "start", &figure.name);
             latencies(&mut svg, LEFT, top + TOP, figure);
-            throughput(&mut svg, 2.0 * LEFT + WIDTH + 30.0, top + TOP, figure);
+            throughput(&mut svg, right, top + TOP, figure);
         }
         svg.push_str("</svg>\n");
         svg
@@ -80,7 +92,7 @@ fn latencies(svg: &mut String, left: f64, top: f64, figure: &Figure) {
         mark *= 10.0;
     }
     let points = figure.curve.iter().map(|(share, millis)| (x(*share), y(*millis)));
-    polyline(svg, points);
+    polyline(svg, BLUE, points);
 }
 
 fn throughput(svg: &mut String, left: f64, top: f64, figure: &Figure) {
@@ -96,7 +108,7 @@ fn throughput(svg: &mut String, left: f64, top: f64, figure: &Figure) {
             top + HEIGHT * (1.0 - *answers as f64 / most),
         )
     });
-    polyline(svg, points);
+    polyline(svg, BLUE, points);
 }
 
 /// How many nines a share has: 1 for 90 %, 2 for 99 %.
@@ -104,7 +116,7 @@ fn nines(share: f64) -> f64 {
     -(1.0 - share).log10()
 }
 
-fn frame(svg: &mut String, left: f64, top: f64, title: &str) {
+pub(super) fn frame(svg: &mut String, left: f64, top: f64, title: &str) {
     let _ = writeln!(
         svg,
         "<rect x=\"{left}\" y=\"{top}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"none\" stroke=\"#888\"/>"
@@ -112,7 +124,7 @@ fn frame(svg: &mut String, left: f64, top: f64, title: &str) {
     text(svg, left, top - 8.0, "start", title);
 }
 
-fn tick(svg: &mut String, x: f64, bottom: f64, label: &str) {
+pub(super) fn tick(svg: &mut String, x: f64, bottom: f64, label: &str) {
     let end = bottom + 4.0;
     let _ = writeln!(
         svg,
@@ -121,7 +133,7 @@ fn tick(svg: &mut String, x: f64, bottom: f64, label: &str) {
     text(svg, x, bottom + 16.0, "middle", label);
 }
 
-fn level(svg: &mut String, left: f64, y: f64, label: &str) {
+pub(super) fn level(svg: &mut String, left: f64, y: f64, label: &str) {
     let right = left + WIDTH;
     let _ = writeln!(
         svg,
@@ -130,22 +142,26 @@ fn level(svg: &mut String, left: f64, y: f64, label: &str) {
     text(svg, left - 5.0, y + 4.0, "end", label);
 }
 
-fn polyline(svg: &mut String, points: impl Iterator<Item = (f64, f64)>) {
+pub(super) fn polyline(svg: &mut String, colour: &str, points: impl Iterator<Item = (f64, f64)>) {
     let points: Vec<_> = points.map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
     let _ = writeln!(
         svg,
-        "<polyline points=\"{}\" fill=\"none\" stroke=\"#0366d6\" stroke-width=\"1.5\"/>",
+        "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"/>",
         points.join(" ")
     );
 }
 
-fn text(svg: &mut String, x: f64, y: f64, anchor: &str, content: &str) {
+pub(super) fn text(svg: &mut String, x: f64, y: f64, anchor: &str, content: &str) {
+    coloured(svg, "black", x, y, anchor, content);
+}
+
+pub(super) fn coloured(svg: &mut String, colour: &str, x: f64, y: f64, anchor: &str, content: &str) {
     let content = content
         .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;");
     let _ = writeln!(
         svg,
-        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{content}</text>"
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"{colour}\">{content}</text>"
     );
 }

@@ -127,12 +127,12 @@ impl Bench {
         Ok(())
     }
 
-    /// Traffic that no load before has sent.
-    pub(super) fn traffic(&mut self, spread: TimeDelta) -> Traffic {
+    /// Traffic that no load before has sent, of which such a share of texts is fresh.
+    pub(super) fn traffic(&mut self, spread: TimeDelta, fresh_texts: f64) -> Traffic {
         self.loads += 1;
         Traffic::new(TrafficOptions {
             seed: self.options.seed.wrapping_mul(1_000).wrapping_add(self.loads),
-            fresh_texts: self.options.fresh_texts,
+            fresh_texts,
             replays: self.options.replays,
             end: self.clock.now(),
             spread,
@@ -144,7 +144,7 @@ impl Bench {
         progress("the disk and the model");
         let time = self.options.baseline_time();
         let texts: Vec<String> = self
-            .traffic(RECENT)
+            .traffic(RECENT, self.options.first_share())
             .filter_map(|sent| sent.body["message"].as_str().map(str::to_owned))
             .take(512)
             .collect();
@@ -154,11 +154,12 @@ impl Bench {
                     .to_owned(),
             );
         }
+        let precision = self.options.precision;
         let measured = tokio::task::spawn_blocking(move || -> anyhow::Result<Vec<Baseline>> {
             let below = directory.unwrap_or_else(std::env::temp_dir);
             let directory = tempfile::tempdir_in(below)?;
             let mut found = vec![baseline::fsync::measure(directory.path(), time / 4)?];
-            found.extend(baseline::embedding::measure(&mut model()?, &texts, time / 2)?);
+            found.extend(baseline::embedding::measure(&mut model(precision)?, &texts, time / 2)?);
             Ok(found)
         });
         self.baselines.extend(measured.await??);
@@ -171,7 +172,7 @@ impl Bench {
             return Ok(());
         }
         progress("loading the history");
-        let mut traffic = self.traffic(HISTORY);
+        let mut traffic = self.traffic(HISTORY, self.options.first_share());
         let data_storage = self
             .data_storage
             .clone()

@@ -4,15 +4,15 @@ use std::path::Path;
 
 use anyhow::Context;
 use audit_store::compatibility::ModelIdentity;
-use embedding::Model;
+use embedding::{Model, Precision};
 use service_kit::Clock;
 
 use super::bench::{Bench, Database, Services as Urls};
 use super::{Options, model, progress, writes};
 use crate::baseline::rows;
 use crate::cold_start;
-use crate::history;
-use crate::preload::copies;
+use crate::history::{self, History};
+use crate::preload::copies::{self, Copying};
 use crate::report::{Figure, Report};
 use crate::schema::{self, Schemas};
 use crate::server::Server;
@@ -29,7 +29,7 @@ pub(super) async fn measure(
 ) -> anyhow::Result<Report> {
     let schema = &schemas.services;
     progress(&format!("the schema {schema}"));
-    let identity = identity().await?;
+    let identity = identity(options.precision).await?;
     let url = server.url();
     let reads = schema::migrate_for_services(url, schema, identity.clone(), clock.now()).await?;
     let mut plan = Plan {
@@ -37,6 +37,7 @@ pub(super) async fn measure(
         writes: url.to_owned(),
         reads,
         schema: schema.data().to_owned(),
+        precision: options.precision,
         settings: Vec::new(),
     };
     let database = Database::primary(url.to_owned(), schema.data().to_owned());
@@ -104,6 +105,13 @@ pub(super) async fn measure(
 /// Nothing else runs while copies are made. They take indexes away, on which requests wait, and come by other ways than
 /// the services': what these keep and count themselves would be wrong. Services that start afterwards find all of it.
 async fn grow(bench: &mut Bench, plan: &Plan, database: &Database, schemas: &Schemas) -> anyhow::Result<()> {
+    let mut connection = rows::connect(&database.url, &database.schema).await?;
+    if bench.options.history.is_some() && rows::ledger_rows(&mut connection).await? > 0 {
+        bench
+            .notes
+            .push("The history was there before the run: --incidents and --copies were not looked at.".to_owned());
+        return measure_history(bench, database, schemas, None).await;
+    }
     if bench.options.incidents > 0 {
         let loader = Services::start(plan, 1, 0).await?;
         bench.ask(&Urls {
@@ -113,7 +121,6 @@ async fn grow(bench: &mut Bench, plan: &Plan, database: &Database, schemas: &Sch
         bench.preload().await?;
         loader.stop().await?;
     }
-    let mut connection = rows::connect(&database.url, &database.schema).await?;
     let copies = bench.options.copies;
     let copying = if copies > 0 {
         progress(&format!("copying the history {copies} times"));
@@ -126,18 +133,29 @@ async fn grow(bench: &mut Bench, plan: &Plan, database: &Database, schemas: &Sch
     } else {
         None
     };
-    let mut found = history::measure(&mut connection).await?;
-    found.copying = copying;
+    measure_history(bench, database, schemas, copying).await
+}
+
+/// How large the history is, and what looking after its partitions takes.
+async fn measure_history(
+    bench: &mut Bench,
+    database: &Database,
+    schemas: &Schemas,
+    copying: Option<Copying>,
+) -> anyhow::Result<()> {
     let now = bench.clock.now();
-    found.partitions = Some(history::partition_rounds(&database.url, &schemas.services, now).await?);
-    bench.history = Some(found);
+    bench.history = Some(History {
+        copying,
+        partitions: Some(history::partition_rounds(&database.url, &schemas.services, now).await?),
+        ..database.history().await?
+    });
     Ok(())
 }
 
 /// The model of the services, in the database's words.
-async fn identity() -> anyhow::Result<ModelIdentity> {
-    let loaded = tokio::task::spawn_blocking(|| -> anyhow::Result<ModelIdentity> {
-        let model = model()?;
+async fn identity(precision: Precision) -> anyhow::Result<ModelIdentity> {
+    let loaded = tokio::task::spawn_blocking(move || -> anyhow::Result<ModelIdentity> {
+        let model = model(precision)?;
         let info = model.info();
         Ok(ModelIdentity {
             name: info.name.clone(),
@@ -169,7 +187,7 @@ impl Ground<'_> {
             ..self.plan.clone()
         };
         let mut options = self.options.clone();
-        options.fresh_texts = naive.fresh_texts.unwrap_or(options.fresh_texts);
+        options.fresh_texts = vec![naive.fresh_texts.unwrap_or(options.first_share())];
         let services = Services::start(&plan, options.replicas, 0).await?;
         let urls = Urls {
             data_storage: services.data_storage(),
@@ -182,7 +200,7 @@ impl Ground<'_> {
             standby: None,
         };
         let name = bench.named(name);
-        bench.closed_writes(&name).await?;
+        bench.closed_writes(&name, bench.options.first_share()).await?;
         services.stop().await?;
         schema::drop(url, schema).await?;
         bench.figures.pop().context("a load without a figure")

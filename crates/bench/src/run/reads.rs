@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::histogram::Quantiles;
 use crate::load::{self, Times};
 use crate::questions::Questions;
-use crate::report::Figure;
+use crate::report::{Figure, Point};
 use crate::request::Request;
 
 /// Questions that are made ahead; after the last, the first comes again.
@@ -133,9 +133,9 @@ impl Bench {
     }
 
     async fn search(&mut self, client: &Arc<Client>, questions: &mut Questions) -> anyhow::Result<()> {
-        let messages = self.traffic(RECENT).messages();
+        let messages = self.traffic(RECENT, self.options.first_share()).messages();
         let asked = Asked {
-            requests: Arc::new(questions.searches(&messages, self.options.fresh_texts, AHEAD)),
+            requests: Arc::new(questions.searches(&messages, self.options.first_share(), AHEAD)),
             order: None,
         };
         let mut figures = self
@@ -147,8 +147,9 @@ impl Bench {
             let mut texts: Vec<String> = texts.into_iter().collect();
             texts.sort();
             texts.truncate(VECTORS);
+            let precision = self.options.precision;
             let vectors = tokio::task::spawn_blocking(move || -> anyhow::Result<Vec<Vec<f32>>> {
-                Ok(model()?.embed(&texts)?)
+                Ok(model(precision)?.embed(&texts)?)
             })
             .await??;
             let plain = Plain::connect(database.reads(), &database.schema).await?;
@@ -186,13 +187,14 @@ impl Bench {
         // The bare handler is always one.
         let told = |load: String| if name == BARE { load } else { self.named(&load) };
         let mut figures = Vec::new();
-        if options.rate > 0.0 {
-            let name = told(format!("{name}, open loop, {} /s", options.rate));
+        for rate in options.rates.iter().copied() {
+            let series = told(format!("{name}, open loop"));
+            let name = format!("{series}, {rate} /s");
             progress(&name);
-            let before = self.begin().await?;
-            let (rate, in_flight) = (options.rate, options.in_flight);
+            let (before, in_flight) = (self.begin().await?, options.in_flight);
             let loaded = load::open(client, &asked.requests, asked.index(), times, rate, in_flight).await?;
             let mut figure = Figure::new(name, &loaded.run, times.duration.as_secs_f64(), loaded.until);
+            figure.point = Some(Point { series, rate });
             self.ended(&mut figure, before).await?;
             figures.push(figure);
         }

@@ -8,7 +8,7 @@ use super::bench::{Before, Bench, RECENT};
 use super::progress;
 use crate::baseline::rows;
 use crate::load::{self, Loaded, Times};
-use crate::report::{Figure, Report};
+use crate::report::{Figure, Point, Report};
 use crate::request::Request;
 use crate::schema;
 use crate::traffic::Traffic;
@@ -86,35 +86,50 @@ pub(super) fn compare_naive(report: &mut Report) {
 
 impl Bench {
     pub(super) async fn writes(&mut self) -> anyhow::Result<()> {
-        let options = &self.options;
-        if options.rate > 0.0 {
-            let name = self.named(&format!("writes, open loop, {} /s", options.rate));
-            self.open_writes(&name).await?;
-        }
-        if self.options.callers > 0 {
-            let name = self.named(&format!("{CLOSED}, {} callers", self.options.callers));
-            let mark = match &self.database {
-                Some(database) => {
-                    let mut connection = rows::connect(&database.url, &database.schema).await?;
-                    Some(rows::mark(&mut connection).await?)
-                }
-                None => None,
+        let options = self.options.clone();
+        let several = options.fresh_texts.len() > 1;
+        for share in options.fresh_texts {
+            let texts = match several {
+                true => format!(", {} % fresh texts", share * 100.0),
+                false => String::new(),
             };
-            self.closed_writes(&name).await?;
-            match mark {
-                Some(mark) => self.same_rows(mark).await?,
-                None => self
-                    .notes
-                    .push("Without --database-url there is no plain SQL to compare with.".to_owned()),
+            for rate in &options.rates {
+                self.open_writes(&format!("writes, open loop{texts}"), *rate, share)
+                    .await?;
+            }
+            if options.callers > 0 {
+                let name = self.named(&format!("{CLOSED}, {} callers{texts}", options.callers));
+                self.closed_and_compared(&name, share).await?;
             }
         }
         Ok(())
     }
 
-    async fn open_writes(&mut self, name: &str) -> anyhow::Result<()> {
-        progress(name);
-        let (rate, times, in_flight) = (self.options.rate, self.options.times(), self.options.in_flight);
-        let requests = prepared(self.traffic(RECENT), times.count_at(rate) + 1).await?;
+    /// The closed loop, beside the same rows by plain SQL.
+    async fn closed_and_compared(&mut self, name: &str, share: f64) -> anyhow::Result<()> {
+        let mark = match &self.database {
+            Some(database) => {
+                let mut connection = rows::connect(&database.url, &database.schema).await?;
+                Some(rows::mark(&mut connection).await?)
+            }
+            None => None,
+        };
+        self.closed_writes(name, share).await?;
+        match mark {
+            Some(mark) => self.same_rows(mark).await?,
+            None => self
+                .notes
+                .push("Without --database-url there is no plain SQL to compare with.".to_owned()),
+        }
+        Ok(())
+    }
+
+    async fn open_writes(&mut self, series: &str, rate: f64, share: f64) -> anyhow::Result<()> {
+        let series = self.named(series);
+        let name = format!("{series}, {rate} /s");
+        progress(&name);
+        let (times, in_flight) = (self.options.times(), self.options.in_flight);
+        let requests = prepared(self.traffic(RECENT, share), times.count_at(rate) + 1).await?;
         let client = self.data_storage()?;
         let before = self.before().await?;
         let loaded = load::open(
@@ -126,7 +141,7 @@ impl Bench {
             in_flight,
         )
         .await?;
-        self.keep(name, &loaded, times, before).await?;
+        self.keep(&name, &loaded, times, before).await?;
         let syncs = self
             .baseline("8 kB written and synced")
             .map(|sync| sync.latency.p50);
@@ -134,14 +149,17 @@ impl Bench {
             let p50 = figure.latency.p50;
             figure.compare("p50 ÷ p50 of one sync of the disk".to_owned(), p50, sync);
         }
+        if let Some(figure) = self.figures.last_mut() {
+            figure.point = Some(Point { series, rate });
+        }
         Ok(())
     }
 
-    pub(super) async fn closed_writes(&mut self, name: &str) -> anyhow::Result<()> {
+    pub(super) async fn closed_writes(&mut self, name: &str, share: f64) -> anyhow::Result<()> {
         progress(name);
         let (times, callers) = (self.options.times(), self.options.callers.max(1));
         let count = times.count_at(AHEAD_PER_SECOND as f64).min(AHEAD);
-        let requests = prepared(self.traffic(RECENT), count).await?;
+        let requests = prepared(self.traffic(RECENT, share), count).await?;
         let client = self.data_storage()?;
         let before = self.before().await?;
         let order = move |number: u64| (number < count as u64).then_some(number as usize);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bench::{Target, Workload};
 use clap::ValueEnum;
+use embedding::Precision;
 use service_kit::Clock;
 
 /// A workload on the command line.
@@ -49,9 +50,10 @@ pub(crate) struct Options {
     /// What to measure, in this order: writes,cached-reads,uncached-reads,search [default: all].
     #[arg(long, value_enum, value_delimiter = ',', hide_possible_values = true)]
     workload: Vec<Selected>,
-    /// Requests in a second of the open loop; 0 for no open loop.
-    #[arg(long, default_value_t = 500.0, value_parser = rate)]
-    rate: f64,
+    /// Requests in a second of the open loop; 0 for no open loop. Several, such as 100,200,400, are measured one after the
+    /// other and drawn as a curve.
+    #[arg(long, default_value = "500", value_delimiter = ',', value_parser = rate)]
+    rate: Vec<f64>,
     /// Callers of the closed loop; 0 for no closed loop.
     #[arg(long, default_value_t = 64)]
     callers: usize,
@@ -68,9 +70,9 @@ pub(crate) struct Options {
     #[arg(long, default_value = "30s", value_parser = duration)]
     timeout: Duration,
     /// Share of records and searches whose text nobody used before, so that it must be embedded; the others repeat some
-    /// hundreds of texts.
-    #[arg(long, default_value_t = 0.1, value_parser = share)]
-    fresh_texts: f64,
+    /// hundreds of texts. Writes are measured with each of several; everything else goes by the first.
+    #[arg(long, default_value = "0.1", value_delimiter = ',', value_parser = share)]
+    fresh_texts: Vec<f64>,
     /// Share of writes that repeat a record sent shortly before.
     #[arg(long, default_value_t = 0.02, value_parser = share)]
     replays: f64,
@@ -98,6 +100,16 @@ pub(crate) struct Options {
     /// loop of writes again, on services that do without.
     #[arg(long, conflicts_with_all = ["data_storage", "context_api"])]
     naive: bool,
+    /// How exactly the model of the services computes: float32, or int8.
+    #[arg(long, default_value = "float32", value_parser = precision, conflicts_with_all = ["data_storage", "context_api"])]
+    precision: Precision,
+    /// Use the history of this schema, and keep it: without one, it is made there first, as --incidents and --copies say. With
+    /// --database-url. Loads of writes add to it.
+    #[arg(long, value_name = "SCHEMA", conflicts_with_all = ["data_storage", "context_api"])]
+    history: Option<String>,
+    /// A setting of the run's own PostgreSQL, such as shared_buffers=4GB; may be given more than once.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    postgresql: Vec<(String, String)>,
     /// A Data Storage that runs; it gets records that nobody wants to keep.
     #[arg(long, value_name = "URL")]
     data_storage: Option<String>,
@@ -141,7 +153,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         workloads: all
             .filter(|workload| workloads.is_empty() || workloads.contains(workload))
             .collect(),
-        rate: options.rate,
+        rates: options.rate.into_iter().filter(|rate| *rate > 0.0).collect(),
         callers: options.callers,
         duration: options.duration,
         warm_up: options.warm_up,
@@ -156,6 +168,9 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         read_replica: options.read_replica,
         cold_starts: options.cold_starts,
         naive: options.naive,
+        precision: options.precision,
+        history: options.history,
+        postgresql: options.postgresql,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let shutdown = service_kit::shutdown::Shutdown::on_signals()?;
@@ -185,6 +200,19 @@ fn replicas(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|replicas| (1..=64).contains(replicas))
         .ok_or_else(|| "must be 1 to 64".to_owned())
+}
+
+fn precision(text: &str) -> Result<Precision, String> {
+    [Precision::Float32, Precision::Int8]
+        .into_iter()
+        .find(|precision| precision.as_str() == text)
+        .ok_or_else(|| "must be float32 or int8".to_owned())
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .ok_or_else(|| "must be NAME=VALUE".to_owned())
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -269,6 +269,58 @@ async fn a_copied_history_is_read_from_a_standby_by_two_of_each_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_history_is_made_once_and_kept_and_each_rate_and_share_of_fresh_texts_is_a_load() {
+    let database = Database::new("bench").await;
+    let (url, schema) = (database.url(), format!("{}_history", database.schema()));
+    let history = format!("--history={schema}");
+    let run = |more: &'static [&'static str]| {
+        let mut arguments = vec![history.as_str(), "--duration=1s", "--warm-up=100ms", "--cold-starts=0"];
+        arguments.extend(more);
+        let url = url.clone();
+        async move { bench_on(Some(&url), &arguments).await.0 }
+    };
+    let first = run(&["--workload=search", "--rate=4,2", "--callers=0"]).await;
+    assert_eq!(
+        names(&first),
+        ["search, open loop, 4 /s", "search, open loop, 2 /s"]
+    );
+    assert_eq!(first["figures"][1]["point"]["series"], "search, open loop");
+    assert_eq!(first["figures"][1]["point"]["rate"], 2.0);
+    let second = run(&[
+        "--workload=writes",
+        "--rate=5",
+        "--callers=1",
+        "--fresh-texts=0,0.5",
+        "--incidents=1000",
+    ])
+    .await;
+    assert_eq!(
+        names(&second),
+        [
+            "writes, open loop, 0 % fresh texts, 5 /s",
+            "writes, closed loop, 1 callers, 0 % fresh texts",
+            "writes, open loop, 50 % fresh texts, 5 /s",
+            "writes, closed loop, 1 callers, 50 % fresh texts",
+        ]
+    );
+    for report in [&first, &second] {
+        assert_eq!(report["history"]["incidents"], 20, "{report}");
+    }
+    let told = |report: &Value| {
+        let notes = report["notes"].as_array().unwrap().iter();
+        notes.filter(|note| note.as_str().unwrap().contains("was there before the run")).count()
+    };
+    assert_eq!((told(&first), told(&second)), (0, 1));
+    let store = database.store().await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+        "DROP SCHEMA {schema}_context CASCADE; DROP SCHEMA {schema} CASCADE; DROP ROLE {schema}_reader"
+    )))
+    .execute(store.pool())
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_stopped_leaves_no_schema_behind() {
     let database = Database::new("bench").await;
     let mut command = kubernaut(&["bench", "--incidents=20", "--cold-starts=0", "--duration=10m"]);
@@ -326,6 +378,12 @@ fn what_needs_services_of_the_run_is_refused_for_others() {
         1,
         "--read-replica needs the run's own PostgreSQL",
     );
+    refused(
+        &["--postgresql=work_mem=8MB", "--database-url=postgres://127.0.0.1:1/nowhere"],
+        1,
+        "--postgresql needs the run's own PostgreSQL",
+    );
+    refused(&["--history=kept"], 1, "--history needs --database-url");
 }
 
 #[test]
@@ -337,6 +395,9 @@ fn what_cannot_be_is_refused_by_the_name_of_its_option() {
         ("--in-flight", "0"),
         ("--replicas", "0"),
         ("--copies", "-1"),
+        ("--rate", "100,-1"),
+        ("--precision", "int4"),
+        ("--postgresql", "work_mem"),
     ] {
         let output = kubernaut(&["bench", &format!("{option}={value}")])
             .output()
