@@ -22,6 +22,8 @@ use crate::usage::{Memory, Seconds};
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
+    /// When it began, UTC.
+    pub begun: String,
     /// What it was measured on.
     pub machine: Machine,
     /// Whether the figures say something about the product: not those of a debug build.
@@ -233,6 +235,7 @@ mod tests {
             ..Machine::detect("1.2.3", None)
         };
         Report {
+            begun: "2026-01-01 00:00 UTC".to_owned(),
             is_measurement: machine.is_measurement(),
             machine,
             options: BTreeMap::new(),

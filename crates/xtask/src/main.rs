@@ -1,5 +1,6 @@
 //! Chores of the workspace: `cargo xtask …`.
 
+mod figures;
 mod openapi;
 mod sqlx_data;
 
@@ -8,6 +9,12 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(name = "xtask")]
 enum Command {
+    /// Renew the tables of `docs`, from the files in `docs/figures`.
+    Figures {
+        /// Change nothing, and fail if a table is not what it should be.
+        #[arg(long)]
+        check: bool,
+    },
     /// Renew `api`, the OpenAPI documents of both services.
     Openapi {
         /// Change nothing, and fail if a document is not what it should be.
@@ -25,6 +32,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Command::parse() {
+        Command::Figures { check } => figures::renew(check),
         Command::Openapi { check } => openapi::renew(check),
         Command::Sqlx { check } => sqlx_data::renew(check).await,
     }

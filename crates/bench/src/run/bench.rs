@@ -74,6 +74,7 @@ pub(super) struct Before {
 pub(super) struct Bench {
     pub(super) options: Options,
     pub(super) clock: Clock,
+    begun: String,
     pub(super) data_storage: Option<Arc<Client>>,
     pub(super) context_api: Option<Arc<Client>>,
     pub(super) database: Option<Database>,
@@ -99,6 +100,7 @@ impl Bench {
     ) -> anyhow::Result<Self> {
         let mut bench = Self {
             options,
+            begun: clock.now().format("%Y-%m-%d %H:%M UTC").to_string(),
             clock,
             data_storage: None,
             context_api: None,
@@ -266,6 +268,7 @@ impl Bench {
         );
         let machine = Machine::detect(&self.options.version, postgresql);
         Ok(Report {
+            begun: self.begun,
             is_measurement: machine.is_measurement(),
             machine,
             options: self.options.told(),
