@@ -13,6 +13,7 @@ mod workflow;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 
 pub use ai_analysis::AiAnalysis;
 pub use execution::Execution;
@@ -77,6 +78,17 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// What the ledger holds of a record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Payload {
+    /// The record in its canonical wire form.
+    pub value: serde_json::Value,
+    /// The same as text, with sorted keys and without white space.
+    pub text: String,
+    /// SHA-256 of the text.
+    pub sha256: [u8; 32],
+}
+
 /// A validated record of any kind.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
@@ -127,7 +139,7 @@ impl Record {
         })
     }
 
-    /// The ledger's payload and its SHA-256.
+    /// The ledger's payload.
     ///
     /// The hash is taken over the payload's text. Its keys are sorted, because `serde_json` keeps objects as sorted
     /// maps, so neither the order of a sender's keys nor white space makes another version. Its numbers are as
@@ -135,11 +147,12 @@ impl Record {
     ///
     /// # Errors
     /// `serde_json`'s error where a value has no JSON form; a validated record always has one.
-    pub fn payload(&self) -> Result<(serde_json::Value, [u8; 32]), serde_json::Error> {
-        let mut payload = serde_json::to_value(self)?;
-        canonical::normalise(&mut payload);
-        let hash = canonical::sha256(&payload)?;
-        Ok((payload, hash))
+    pub fn payload(&self) -> Result<Payload, serde_json::Error> {
+        let mut value = serde_json::to_value(self)?;
+        canonical::normalise(&mut value);
+        let text = serde_json::to_string(&value)?;
+        let sha256 = Sha256::digest(&text).into();
+        Ok(Payload { value, text, sha256 })
     }
 }
 
@@ -147,7 +160,6 @@ impl Record {
 mod tests {
     use chrono::TimeZone;
     use serde_json::json;
-    use sha2::{Digest, Sha256};
 
     use super::*;
 
@@ -179,9 +191,9 @@ mod tests {
 
     #[test]
     fn the_payload_is_the_wire_form_with_absent_fields_left_out() {
-        let (payload, _) = Record::Workflow(minimal()).payload().unwrap();
+        let payload = Record::Workflow(minimal()).payload().unwrap();
         assert_eq!(
-            payload,
+            payload.value,
             json!({
                 "name": "wf-1", "namespace": "kubernaut-system", "phase": "Pending",
                 "createdAt": "2023-11-14T22:13:20.123456Z", "correlationId": "c-1",
@@ -192,13 +204,14 @@ mod tests {
 
     #[test]
     fn the_hash_is_of_the_content_with_sorted_keys() {
-        let (payload, hash) = Record::Workflow(minimal()).payload().unwrap();
+        let payload = Record::Workflow(minimal()).payload().unwrap();
         let text = concat!(
             r#"{"correlationId":"c-1","createdAt":"2023-11-14T22:13:20.123456Z","name":"wf-1","#,
             r#""namespace":"kubernaut-system","phase":"Pending","remediationRequestRef":"rr-1","workflowName":"restart"}"#
         );
-        assert_eq!(payload.to_string(), text);
-        assert_eq!(hash, <[u8; 32]>::from(Sha256::digest(text)));
+        assert_eq!(payload.text, text);
+        assert_eq!(payload.value.to_string(), text);
+        assert_eq!(payload.sha256, <[u8; 32]>::from(Sha256::digest(text)));
     }
 
     #[test]
@@ -214,13 +227,14 @@ mod tests {
 
     #[test]
     fn another_content_has_another_hash() {
-        let (_, before) = Record::Workflow(minimal()).payload().unwrap();
-        let (_, after) = Record::Workflow(Workflow {
+        let before = Record::Workflow(minimal()).payload().unwrap().sha256;
+        let after = Record::Workflow(Workflow {
             workflow_name: "restart2".into(),
             ..minimal()
         })
         .payload()
-        .unwrap();
+        .unwrap()
+        .sha256;
         assert_ne!(before, after);
     }
 }

@@ -14,28 +14,37 @@ mod keys;
 mod ledger;
 mod texts;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 
 use crate::compatibility::ModelIdentity;
-use crate::record::{Record, RecordKind};
+use crate::record::{Payload, Record, RecordKind};
 use crate::{StoreError, WriteStore};
 
 pub use keys::{IdempotencyKey, remove_expired as remove_expired_keys};
 pub use ledger::EventRef;
 
-/// How long a transaction waits for a lock: long enough for another write, short enough that what DDL or a rebuild
-/// holds up does not hold up everything that came with it.
-const LOCK_TIMEOUT: &str = "1s";
+/// How a transaction begins, in one round trip.
+///
+/// It waits for a lock long enough for another write, and short enough that what DDL or a rebuild holds up does not hold up
+/// everything that came with it.
+///
+/// A connection keeps one plan for each statement: planning for the values at hand took longer than running them. Such a
+/// plan may be made while a table is empty, and live until the table is analyzed. So it may not have what is good for an
+/// empty table only: rows are found by their keys, through indexes.
+const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '1s'; SET LOCAL plan_cache_mode = force_generic_plan; \
+                     SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+                     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 
 /// A validated record on its way into the store.
 #[derive(Debug, Clone)]
 pub struct NewRecord {
     record: Record,
-    payload: Value,
+    /// As the ledger takes it: the text that the hash is of.
+    payload: String,
     payload_sha256: [u8; 32],
     size: usize,
     /// Identity of the writer.
@@ -69,19 +78,14 @@ impl NewRecord {
         Ok(Self::with_payload(record, payload, actor, received_at))
     }
 
-    /// Prepares a record whose [`Record::payload`], with its hash, is known already.
+    /// Prepares a record whose [`Record::payload`] is known already.
     #[must_use]
-    pub fn with_payload(
-        record: Record,
-        (payload, payload_sha256): (Value, [u8; 32]),
-        actor: String,
-        received_at: DateTime<Utc>,
-    ) -> Self {
+    pub fn with_payload(record: Record, payload: Payload, actor: String, received_at: DateTime<Utc>) -> Self {
         Self {
             record,
-            size: 2 * memory(&payload),
-            payload,
-            payload_sha256,
+            size: 2 * memory(&payload.value),
+            payload: payload.text,
+            payload_sha256: payload.sha256,
             actor,
             received_at,
             redaction_policy: 0,
@@ -234,10 +238,7 @@ async fn in_transaction(
     model: &ModelIdentity,
     groups: &[Group],
 ) -> Result<Vec<Result<Vec<Receipt>, StoreError>>, StoreError> {
-    let mut transaction = connection.begin().await?;
-    sqlx::query!("SELECT set_config('lock_timeout', $1, true)", LOCK_TIMEOUT)
-        .fetch_one(&mut *transaction)
-        .await?;
+    let mut transaction = connection.begin_with(BEGIN).await?;
     let may_go_on = keys::take(&mut transaction, groups).await?;
     let records: Vec<&NewRecord> = groups
         .iter()
@@ -274,22 +275,31 @@ async fn write_records(
         .filter(|event| !event.replayed)
         .map(|event| event.event)
         .collect();
-    if !new.is_empty() {
-        fold::events(connection, &new_kinds(records, &events), &new).await?;
-    }
-    let incidents = ledger::incident_ids(connection, records).await?;
+    let incidents = if new.is_empty() {
+        HashMap::new()
+    } else {
+        fold::events(connection, &new_kinds(records, &events), &new).await?
+    };
     Ok(events
         .into_iter()
-        .zip(incidents)
-        .map(|(event, incident_id)| Receipt {
+        .map(|event| Receipt {
             event_id: event.event.id,
-            incident_id,
+            incident_id: event
+                .incident_id
+                .or_else(|| incidents.get(&event.event.id).copied()),
             embedding_id: event.embedding_id,
             embedding_status: event.embedding_status,
             received_at: event.received_at,
             replayed: event.replayed,
         })
         .collect())
+}
+
+/// A hash as the database gives it back.
+fn sha256(bytes: Vec<u8>) -> Result<[u8; 32], StoreError> {
+    bytes
+        .try_into()
+        .map_err(|_| StoreError::Inconsistent("a hash has no 32 bytes".to_owned()))
 }
 
 /// The kinds of the records whose ledger rows are new.

@@ -138,6 +138,8 @@ pub struct WriterConfig {
     pub queue_bytes: usize,
     pub max_batch: usize,
     #[serde(with = "duration")]
+    pub linger: Duration,
+    #[serde(with = "duration")]
     pub retry_for: Duration,
 }
 

@@ -5,6 +5,7 @@
 mod backfill;
 mod capacity;
 mod fullness;
+mod pace;
 pub(crate) mod redact;
 mod text;
 mod writer_task;

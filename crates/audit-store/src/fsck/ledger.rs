@@ -298,7 +298,7 @@ async fn fold_isolating(
 ) -> Result<Vec<(EventRef, String)>, StoreError> {
     let mut savepoint = connection.begin().await?;
     match (fold::events(&mut savepoint, kinds, events).await, events) {
-        (Ok(()), _) => {
+        (Ok(_), _) => {
             savepoint.commit().await?;
             Ok(Vec::new())
         }

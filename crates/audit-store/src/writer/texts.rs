@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use pgvector::Vector;
 use sqlx::PgConnection;
 
-use super::{EmbeddingStatus, NewRecord};
+use super::{EmbeddingStatus, NewRecord, sha256};
 use crate::StoreError;
 use crate::compatibility::ModelIdentity;
 
@@ -15,6 +15,17 @@ use crate::compatibility::ModelIdentity;
 pub(super) struct StoredText {
     pub(super) id: i64,
     pub(super) status: EmbeddingStatus,
+}
+
+impl StoredText {
+    fn new(id: i64, embedded: bool) -> Self {
+        let status = if embedded {
+            EmbeddingStatus::Stored
+        } else {
+            EmbeddingStatus::Pending
+        };
+        Self { id, status }
+    }
 }
 
 /// What is to be stored of a distinct text.
@@ -51,52 +62,62 @@ pub(super) async fn insert(
     if distinct.is_empty() {
         return Ok(HashMap::new());
     }
-    let hashes: Vec<Vec<u8>> = distinct.keys().map(|hash| hash.to_vec()).collect();
-    let texts: Vec<String> = distinct.values().map(|new| new.text.to_owned()).collect();
+    let hashes: Vec<&[u8]> = distinct.keys().map(<[u8; 32]>::as_slice).collect();
+    let texts: Vec<&str> = distinct.values().map(|new| new.text).collect();
     let times: Vec<_> = distinct.values().map(|new| new.created_at).collect();
     let vectors: Vec<Option<Vector>> = distinct
         .values()
         .map(|new| new.vector.map(|vector| Vector::from(vector.clone())))
         .collect();
-    sqlx::query!(
-        "INSERT INTO incident_embeddings (model, text_sha256, text, created_at, next_attempt_at, embedding, embedded_at)
-         SELECT p.embedding_model, t.text_sha256, t.text, t.created_at, t.created_at, v.embedding,
-                CASE WHEN v.embedding IS NOT NULL THEN t.created_at END
-         FROM UNNEST($2::bytea[], $3::text[], $4::timestamptz[], $5::vector[]) AS t (text_sha256, text, created_at, embedding)
-         CROSS JOIN store_properties p
-         CROSS JOIN LATERAL (
-             SELECT CASE WHEN p.embedding_model = $1 AND p.embedding_model_version = $6 AND p.embedding_dimension = $7
-                         THEN t.embedding END AS embedding
-         ) v
-         ORDER BY t.text_sha256
-         ON CONFLICT (model, text_sha256) DO NOTHING",
+    // A conflict would take a number from the sequence; most texts are there.
+    let rows = sqlx::query!(
+        r#"WITH n AS MATERIALIZED (
+             SELECT t.text_sha256, t.text, t.created_at, t.embedding, p.embedding_model AS model,
+                    p.embedding_model = $1 AND p.embedding_model_version = $6 AND p.embedding_dimension = $7 AS fits
+             FROM UNNEST($2::bytea[], $3::text[], $4::timestamptz[], $5::vector[]) AS t (text_sha256, text, created_at, embedding)
+             CROSS JOIN store_properties p
+         ), t AS MATERIALIZED (
+             SELECT n.*, e.id, e.embedding IS NOT NULL AS embedded
+             FROM n LEFT JOIN incident_embeddings e ON e.model = n.model AND e.text_sha256 = n.text_sha256
+         ), made AS (
+             INSERT INTO incident_embeddings (model, text_sha256, text, created_at, next_attempt_at, embedding, embedded_at)
+             SELECT t.model, t.text_sha256, t.text, t.created_at, t.created_at, CASE WHEN t.fits THEN t.embedding END,
+                    CASE WHEN t.fits AND t.embedding IS NOT NULL THEN t.created_at END
+             FROM t
+             WHERE t.id IS NULL
+             ORDER BY t.text_sha256
+             ON CONFLICT (model, text_sha256) DO NOTHING
+             RETURNING id, text_sha256, embedding IS NOT NULL AS embedded
+         )
+         SELECT id AS "id!", text_sha256 AS "text_sha256!", embedded AS "embedded!" FROM t WHERE id IS NOT NULL
+         UNION ALL
+         SELECT id, text_sha256, embedded FROM made"#,
         model.name,
-        &hashes,
-        &texts,
+        &hashes as _,
+        &texts as _,
         &times,
         &vectors as _,
         model.version,
         model.stored_dimension(),
     )
-    .execute(&mut *connection)
-    .await?;
-    let rows = sqlx::query!(
-        r#"SELECT id, text_sha256, embedding IS NOT NULL AS "embedded!" FROM incident_embeddings
-           WHERE model = (SELECT embedding_model FROM store_properties) AND text_sha256 = ANY($1)"#,
-        &hashes,
-    )
     .fetch_all(&mut *connection)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let hash = <[u8; 32]>::try_from(row.text_sha256)
-                .map_err(|_| StoreError::Inconsistent("a text hash has no 32 bytes".to_owned()))?;
-            let status = if row.embedded {
-                EmbeddingStatus::Stored
-            } else {
-                EmbeddingStatus::Pending
-            };
-            Ok((hash, StoredText { id: row.id, status }))
-        })
-        .collect()
+    let mut stored = HashMap::with_capacity(distinct.len());
+    for row in rows {
+        stored.insert(sha256(row.text_sha256)?, StoredText::new(row.id, row.embedded));
+    }
+    if stored.len() < distinct.len() {
+        // Another transaction was faster with a text: it was waited for, and only a new statement sees its row.
+        let rows = sqlx::query!(
+            r#"SELECT id, text_sha256, embedding IS NOT NULL AS "embedded!" FROM incident_embeddings
+               WHERE model = (SELECT embedding_model FROM store_properties) AND text_sha256 = ANY($1)"#,
+            &hashes as _,
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        for row in rows {
+            stored.insert(sha256(row.text_sha256)?, StoredText::new(row.id, row.embedded));
+        }
+    }
+    Ok(stored)
 }

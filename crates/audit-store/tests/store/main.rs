@@ -11,6 +11,7 @@ mod history;
 mod holds;
 mod partitions;
 mod pending_texts;
+mod plans;
 mod records;
 mod reembed;
 mod retention;

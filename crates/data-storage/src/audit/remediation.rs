@@ -324,7 +324,7 @@ mod tests {
             ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00.000000Z"),
         ] {
             let record = kind().with(&json!({"createdAt": sent})).unwrap();
-            assert_eq!(record.payload().unwrap().0["createdAt"], stored, "{sent}");
+            assert_eq!(record.payload().unwrap().value["createdAt"], stored, "{sent}");
         }
     }
 }

@@ -81,7 +81,7 @@ impl Kind {
         let record = self
             .with(&json!({ field: value }))
             .unwrap_or_else(|violations| panic!("{field} {value}: {violations:?}"));
-        record.payload().unwrap().0[field].clone()
+        record.payload().unwrap().value[field].clone()
     }
 
     /// What the contract says of this kind.
@@ -158,7 +158,7 @@ impl Kind {
                 assert_eq!(result.unwrap(), minimal, "{field}");
             }
         }
-        let (payload, _) = self.parse(&self.full).unwrap().payload().unwrap();
+        let payload = self.parse(&self.full).unwrap().payload().unwrap().value;
         assert_eq!(payload, self.full);
     }
 

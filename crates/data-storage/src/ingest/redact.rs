@@ -24,15 +24,15 @@ pub(super) fn prepare(
     findings: &mut Findings,
 ) -> Result<NewRecord, serde_json::Error> {
     let kind = record.kind();
-    let (mut payload, sha256) = record.payload()?;
+    let mut payload = record.payload()?;
     let before = findings.total();
-    if let Value::Object(fields) = &mut payload {
+    if let Value::Object(fields) = &mut payload.value {
         redact(fields, findings);
     }
     let mut new = if findings.total() == before {
-        NewRecord::with_payload(record, (payload, sha256), actor, received_at)
+        NewRecord::with_payload(record, payload, actor, received_at)
     } else {
-        NewRecord::new(Record::from_payload(kind, payload)?, actor, received_at)?
+        NewRecord::new(Record::from_payload(kind, payload.value)?, actor, received_at)?
     };
     new.redaction_policy = POLICY_VERSION;
     Ok(new)

@@ -1,7 +1,7 @@
 //! The tasks that own the write transactions.
 //!
-//! While one batch commits, the next one fills: records that arrive together are committed together, and a record
-//! that arrives alone does not wait for company.
+//! While one batch commits, the next one fills: records that arrive together are committed together. What waits for company,
+//! and for how long, is said in `pace`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use tracing::{Instrument, Span};
 
 use super::capacity::Reserved;
 use super::fullness::Fullness;
+use super::pace::Pace;
 use crate::config::WriterConfig;
 use crate::metrics::{Metrics, WriteResult};
 use crate::model_identity;
@@ -46,10 +47,16 @@ pub(super) struct Waiting {
     pub(super) request_span: Span,
 }
 
+/// Where jobs come from, and when the next transaction may begin with them.
+struct Queue {
+    receiver: mpsc::Receiver<Job>,
+    pace: Pace,
+}
+
 pub(super) struct WriterTask {
     store: WriteStore,
     model: ModelIdentity,
-    queue: Arc<Mutex<mpsc::Receiver<Job>>>,
+    queue: Arc<Mutex<Queue>>,
     max_batch: usize,
     retry_for: Duration,
     metrics: Metrics,
@@ -66,7 +73,10 @@ impl WriterTask {
         metrics: &Metrics,
         fullness: &Fullness,
     ) -> JoinSet<()> {
-        let queue = Arc::new(Mutex::new(receiver));
+        let queue = Arc::new(Mutex::new(Queue {
+            receiver,
+            pace: Pace::new(config.linger),
+        }));
         let mut tasks = JoinSet::new();
         for _ in 0..config.tasks.max(1) {
             let task = Self {
@@ -97,13 +107,16 @@ impl WriterTask {
         }
     }
 
-    /// Waits for a job, and takes what is queued behind it, until there are enough records for a transaction.
+    /// Waits for a job, and takes what is queued behind it, until there are enough records for a transaction. While many
+    /// come, it waits for those that may share the transaction.
     async fn take(&self) -> Vec<Job> {
         // The lock is held only while waiting: whoever has it takes what is there, then lets the next one wait.
         let mut queue = self.queue.lock().await;
+        let Queue { receiver, pace } = &mut *queue;
         let mut jobs = Vec::new();
         let (mut records, mut bytes) = (0, 0);
-        let mut next = queue.recv().await;
+        let mut next = receiver.recv().await;
+        let wait_until = pace.wait_until(Instant::now());
         while let Some(job) = next {
             records += job.group.records.len();
             bytes += job.group.records.iter().map(NewRecord::size).sum::<usize>();
@@ -111,8 +124,15 @@ impl WriterTask {
             if records >= self.max_batch || bytes >= MAX_BATCH_BYTES {
                 break;
             }
-            next = queue.try_recv().ok();
+            next = match (receiver.try_recv(), wait_until) {
+                (Ok(job), _) => Some(job),
+                (Err(_), Some(until)) => tokio::time::timeout_at(until.into(), receiver.recv())
+                    .await
+                    .unwrap_or_default(),
+                (Err(_), None) => None,
+            };
         }
+        pace.begin(Instant::now(), jobs.len());
         jobs
     }
 

@@ -90,18 +90,60 @@ async fn transactions_are_as_large_and_as_many_as_configured() {
             .unwrap();
         assert_eq!(transactions, expected, "of at most {max_batch} records");
     }
-    // With two tasks, what is not locked is written meanwhile.
+    // With two tasks, what waits for nothing is written meanwhile.
     let app = App::configured(|config| config.writer.tasks = 2).await;
-    let lock = locked(&app, "ai_analyses").await;
+    let mut taken = app.store.pool().begin().await.unwrap();
+    sqlx::query(
+        "INSERT INTO idempotency_keys (caller, key, request_sha256, created_at, expires_at)
+         VALUES ('system:anonymous', 'taken', sha256(''), now(), now())",
+    )
+    .execute(&mut *taken)
+    .await
+    .unwrap();
     let meanwhile = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         let answer = app.post("remediation", &records::remediation("rr-1")).await;
         assert_eq!(answer.status, 201);
-        lock.rollback().await.unwrap();
+        assert_eq!(app.count("ai_analyses").await, 0);
+        taken.rollback().await.unwrap();
     };
     let first = records::analysis("ai-1", "rr-1");
-    let (first, ()) = tokio::join!(app.post("aianalysis", &first), meanwhile);
+    let (first, ()) = tokio::join!(app.post_with_key("aianalysis", "taken", &first), meanwhile);
     assert_eq!(first.status, 201);
+}
+
+#[tokio::test]
+async fn transactions_begin_as_far_apart_as_configured_while_many_records_come() {
+    let bodies: Vec<Value> = (0..6)
+        .map(|index| records::remediation(&format!("rr-{index}")))
+        .collect();
+    let transactions = async |app: &App| -> i64 {
+        sqlx::query_scalar("SELECT count(DISTINCT xmin::text) FROM audit_events")
+            .fetch_one(app.store.pool())
+            .await
+            .unwrap()
+    };
+    let app = App::configured(|config| config.writer.linger = Duration::ZERO).await;
+    for body in &bodies {
+        assert_eq!(app.post("remediation", body).await.status, 201);
+    }
+    assert_eq!(transactions(&app).await, 6);
+    // As long as this nothing waits: a transaction that is full begins at once.
+    let app = App::configured(|config| {
+        config.writer.linger = Duration::from_mins(1);
+        config.writer.max_batch = 5;
+    })
+    .await;
+    assert_eq!(app.post("remediation", &bodies[0]).await.status, 201);
+    let began = Instant::now();
+    let others = join_all((0..).zip(&bodies[1..]).map(async |(index, body)| {
+        tokio::time::sleep(Duration::from_millis(30) * index).await;
+        app.post("remediation", body).await.status
+    }))
+    .await;
+    assert_eq!(others, [201; 5]);
+    assert_eq!(transactions(&app).await, 2);
+    assert!(began.elapsed() < Duration::from_secs(15));
 }
 
 #[tokio::test]

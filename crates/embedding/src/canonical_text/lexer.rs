@@ -3,15 +3,33 @@
 use std::net::Ipv6Addr;
 use std::sync::LazyLock;
 
-use regex::{Captures, Regex};
+use regex_automata::meta::Regex;
 
-use super::names::{IDENTITY, QUANTITY, stable};
-use super::words::split_camel_case;
+use super::names::{IDENTITY, QUANTITY, push_stable};
+use super::words::push_words;
 
-/// The first alternative that fits wins, and the last one takes every other run of letters and digits whole. So no
-/// match ever begins in the middle of a word, and a number is only a quantity when nothing above gives it meaning.
-const TOKEN: &str = r#"(?x)
-(?P<code> (?i:
+/// What a run of characters is taken for.
+#[derive(Debug, Clone, Copy)]
+enum Token {
+    Code,
+    Identity,
+    Url,
+    Time,
+    Ipv4,
+    Ipv6,
+    Quantity,
+    Word,
+}
+
+/// The first pattern that fits wins, and the last one takes every other run of letters and digits whole. So no match ever
+/// begins in the middle of a word, and a number is only a quantity when nothing above gives it meaning.
+///
+/// They are patterns of one automaton and not groups of one pattern: it tells which one fitted without searching again for
+/// the bounds of groups.
+const TOKENS: [(Token, &str); 8] = [
+    (
+        Token::Code,
+        r#"(?x) (?i:
     # A number after the word that says which kind of code it is. Exit codes may be negative, long or hexadecimal.
     (?:exit|exited|terminated) (?:[\s_-]*(?:with|non-zero|code|status))*
       \s*[:=(\[]?\s*["']? (?:-?\d{1,10}|0x[0-9a-f]{1,8})\b
@@ -29,8 +47,11 @@ const TOKEN: &str = r#"(?x)
   | (?:tls|ssl)[\s/]?v?\d(?:\.\d)?\b
   | https?/\d(?:\.\d)?\b
   | (?:utf|sha|aes|rsa|iso|rfc|ora|cve-\d{4})-\d+\b
-))
-| (?P<identity> (?i:
+)"#,
+    ),
+    (
+        Token::Identity,
+        r#"(?x) (?i:
     [0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
   | sha(?:256|512):[0-9a-f]{7,}
   | 0x[0-9a-f]+\b
@@ -38,10 +59,15 @@ const TOKEN: &str = r#"(?x)
   | [a-z0-9._%+-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)+
     # Hosts named after their address.
   | ip(?:-\d{1,3}){4}(?:\.[a-z0-9.-]*[a-z0-9])?
-))
-| (?P<url> (?i: [a-z][a-z0-9+.-]*:// [^\s"'<>`\\|,;(){}\[\]]+ ))
-| (?P<time>
-    (?: \d{4}[-/]\d{2}[-/]\d{2} (?:[T\s]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?)?
+)"#,
+    ),
+    (
+        Token::Url,
+        r#"(?x) (?i: [a-z][a-z0-9+.-]*:// [^\s"'<>`\\|,;(){}\[\]]+ )"#,
+    ),
+    (
+        Token::Time,
+        r#"(?x) (?: \d{4}[-/]\d{2}[-/]\d{2} (?:[T\s]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?)?
       | [IWEF]\d{4}\s+\d{2}:\d{2}:\d{2}(?:\.\d+)?
       | (?i: (?:(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?,?\s+)?
           (?: \d{1,2}[\s-](?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[\s-]\d{4}
@@ -53,96 +79,107 @@ const TOKEN: &str = r#"(?x)
       | \d{1,2}/\d{1,2}/\d{2,4}
       | \d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?i:\s?[ap]m)?
     )
-    (?:\s?[+-]\d{2}:?\d{2})? (?:\s?(?:Z|UTC|GMT))? (?:\s?m=[+-][\d.]+)? \b
-  )
-| (?P<ipv4> \d{1,3}(?:\.\d{1,3}){3} (?:[:/]\d+)? \b )
-| (?P<ipv6> \[[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\](?::\d+)?
-  | (?:[0-9A-Fa-f]{0,4}:){2,7} (?:[0-9A-Fa-f]{1,4}|\d{1,3}(?:\.\d{1,3}){3})? )
-| (?P<quantity>
-    [vV]\d+(?:\.\d+)+ (?:[-+][0-9A-Za-z]+(?:[.-][0-9A-Za-z]+)*)? \b
+    (?:\s?[+-]\d{2}:?\d{2})? (?:\s?(?:Z|UTC|GMT))? (?:\s?m=[+-][\d.]+)? \b"#,
+    ),
+    (Token::Ipv4, r#"(?x) \d{1,3}(?:\.\d{1,3}){3} (?:[:/]\d+)? \b"#),
+    (
+        Token::Ipv6,
+        r#"(?x) \[[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\](?::\d+)?
+  | (?:[0-9A-Fa-f]{0,4}:){2,7} (?:[0-9A-Fa-f]{1,4}|\d{1,3}(?:\.\d{1,3}){3})?"#,
+    ),
+    (
+        Token::Quantity,
+        r#"(?x) [vV]\d+(?:\.\d+)+ (?:[-+][0-9A-Za-z]+(?:[.-][0-9A-Za-z]+)*)? \b
   | \d+(?:[.,]\d+)* (?:[eE][+-]?\d+)?
     (?: (?:[nuµμm]?s|mins?|secs?|hrs?|hours?|days?|[mhdw]|[KMGTPEkmgtp]i?[Bb]?(?:ps|/s)?|[Bb]|bytes?|[kMG]?Hz|x|cores?)
         (?: \d+(?:\.\d+)?(?:[nuµμm]?s|[mhdw]) )*
       | st|nd|rd|th
-    )? \b
-  )
-| (?P<word> [\p{L}\p{N}\p{M}]+ (?:-[\p{L}\p{N}\p{M}]+)* )
-"#;
+    )? \b"#,
+    ),
+    (Token::Word, r#"(?x) [\p{L}\p{N}\p{M}]+ (?:-[\p{L}\p{N}\p{M}]+)*"#),
+];
 
-/// Placeholders in a row say no more than one: a list of addresses is as good as one address.
-const REPEATED: &str = r"\#(?:[\s,;\#]*\#)+|\*(?:[\s,;*]*\*)+";
-
-/// Left behind where a quotation mark was.
-const SPACE_BEFORE_PUNCTUATION: &str = r"\s+([,;:.!?)\]])";
-
-struct Patterns {
-    token: Regex,
-    repeated: Regex,
-    space_before_punctuation: Regex,
-}
-
-static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
-    token: compiled(TOKEN),
-    repeated: compiled(REPEATED),
-    space_before_punctuation: compiled(SPACE_BEFORE_PUNCTUATION),
-});
+static AUTOMATON: LazyLock<Regex> = LazyLock::new(compiled);
 
 #[expect(
     clippy::expect_used,
     reason = "the patterns are constants of this file, and every test compiles them"
 )]
-fn compiled(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("constant pattern")
+fn compiled() -> Regex {
+    Regex::new_many(&TOKENS.map(|(_, pattern)| pattern)).expect("constant patterns")
 }
 
 /// Rewrites a text once. The result has single spaces and none at its ends.
 pub(super) fn rewrite(text: &str) -> String {
-    let tokens = tokens(text);
-    let spaced = tokens.split_whitespace().collect::<Vec<_>>().join(" ");
-    let single = PATTERNS
-        .repeated
-        .replace_all(&spaced, |run: &Captures<'_>| run[0][..1].to_owned());
-    PATTERNS
-        .space_before_punctuation
-        .replace_all(&single, "$1")
-        .into_owned()
+    let mut out = String::with_capacity(text.len());
+    tokens(&mut out, text);
+    punctuated(&once(&spaced(&out)))
 }
 
-fn tokens(text: &str) -> String {
+/// Single spaces, and none at the ends.
+fn spaced(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut end = 0;
-    for token in PATTERNS.token.captures_iter(text) {
-        // Group 0 is the whole match.
-        let whole = token.get_match();
-        between(&mut out, &text[end..whole.start()]);
-        end = whole.end();
-        out.push_str(&replacement(&token, &text[end..]));
+    for word in text.split_whitespace() {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
     }
-    between(&mut out, &text[end..]);
     out
 }
 
-fn replacement(token: &Captures<'_>, after: &str) -> String {
-    let found = |group: &str| token.name(group).map(|found| found.as_str());
-    if let Some(word) = found("word") {
-        stable(word)
-    } else if let Some(code) = found("code") {
-        as_words(
-            code,
-            if number_goes_on(after) {
-                stable
-            } else {
-                split_camel_case
-            },
-        )
-    } else if let Some(url) = found("url") {
-        stable_url(url)
-    } else if let Some(address) = found("ipv6") {
-        stable_ipv6(address)
-    } else if found("identity").is_some() || found("ipv4").is_some() {
-        IDENTITY.to_owned()
-    } else {
-        QUANTITY.to_owned()
+/// Placeholders in a row say no more than one: a list of addresses is as good as one address.
+fn once(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['#', '*']) {
+        let (before, run) = rest.split_at(at);
+        out.push_str(before);
+        let placeholder = if run.starts_with('#') { '#' } else { '*' };
+        out.push(placeholder);
+        let end = run
+            .find(|c| !(c == placeholder || matches!(c, ' ' | ',' | ';')))
+            .unwrap_or(run.len());
+        // What separates the last one from what follows stays.
+        rest = run[..end].rfind(placeholder).map_or(run, |last| &run[last + 1..]);
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Without the space that is left before punctuation where a quotation mark was.
+fn punctuated(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let closes = |next: &char| matches!(next, ',' | ';' | ':' | '.' | '!' | '?' | ')' | ']');
+        if !(c == ' ' && chars.peek().is_some_and(closes)) {
+            out.push(c);
+        }
+    }
+    out
+}
+
+fn tokens(out: &mut String, text: &str) {
+    let mut end = 0;
+    for found in AUTOMATON.find_iter(text) {
+        between(out, &text[end..found.start()]);
+        end = found.end();
+        let (token, _) = TOKENS[found.pattern().as_usize()];
+        replace(out, token, &text[found.range()], &text[end..]);
+    }
+    between(out, &text[end..]);
+}
+
+fn replace(out: &mut String, token: Token, found: &str, after: &str) {
+    match token {
+        Token::Word => push_stable(out, found),
+        Token::Code if number_goes_on(after) => as_words(out, found, push_stable),
+        Token::Code => as_words(out, found, push_words),
+        Token::Url => stable_url(out, found),
+        Token::Ipv6 => stable_ipv6(out, found),
+        Token::Identity | Token::Ipv4 => out.push_str(IDENTITY),
+        Token::Time | Token::Quantity => out.push_str(QUANTITY),
     }
 }
 
@@ -157,44 +194,47 @@ fn number_goes_on(after: &str) -> bool {
 }
 
 /// Where it points to and what it asks for, without scheme, user, port and query.
-fn stable_url(url: &str) -> String {
+fn stable_url(out: &mut String, url: &str) {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let rest = rest.split(['?', '#']).next().unwrap_or(rest);
     let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let host = host.split(':').next().unwrap_or(host);
-    tokens(&format!("{host}{path}"))
+    tokens(out, &format!("{host}{path}"));
 }
 
 /// An address, perhaps as `[address]:port`, or something that only looks like one: `[10:20:30]`, `a::b`.
-fn stable_ipv6(text: &str) -> String {
+fn stable_ipv6(out: &mut String, text: &str) {
     let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     let is_address = |candidate: &str| {
         candidate.bytes().any(|byte| byte.is_ascii_digit()) && candidate.parse::<Ipv6Addr>().is_ok()
     };
     match bracketed {
-        Some((inner, _)) if is_address(inner) => IDENTITY.to_owned(),
-        Some((inner, port)) => format!("[{}]{}", tokens(inner), tokens(port)),
-        None if is_address(text) => IDENTITY.to_owned(),
-        None => as_words(text, stable),
+        Some((inner, _)) if is_address(inner) => out.push_str(IDENTITY),
+        Some((inner, port)) => {
+            out.push('[');
+            tokens(out, inner);
+            out.push(']');
+            tokens(out, port);
+        }
+        None if is_address(text) => out.push_str(IDENTITY),
+        None => as_words(out, text, push_stable),
     }
 }
 
-/// Applies `rewrite` to the runs of letters and digits only.
-fn as_words(text: &str, rewrite: impl Fn(&str) -> String) -> String {
-    let mut out = String::with_capacity(text.len());
+/// Applies `push` to the runs of letters and digits only.
+fn as_words(out: &mut String, text: &str, push: impl Fn(&mut String, &str)) {
     let mut rest = text;
     while !rest.is_empty() {
         let end = rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len());
         if end > 0 {
-            out.push_str(&rewrite(&rest[..end]));
+            push(out, &rest[..end]);
         }
         rest = &rest[end..];
         let end = rest.find(char::is_alphanumeric).unwrap_or(rest.len());
-        between(&mut out, &rest[..end]);
+        between(out, &rest[..end]);
         rest = &rest[end..];
     }
-    out
 }
 
 /// Punctuation stays; what only quotes, escapes or joins words becomes a space.

@@ -1,6 +1,6 @@
 //! The stable part of a name: what all pods of one deployment have in common.
 
-use super::words::split_camel_case;
+use super::words::push_words;
 
 /// What stands for an identity that says nothing about what happened.
 pub(super) const IDENTITY: &str = "*";
@@ -36,33 +36,37 @@ const NUMBERED: [&str; 14] = [
 ];
 
 /// Rewrites a run of letters and digits, perhaps with hyphens inside.
-pub(super) fn stable(word: &str) -> String {
+pub(super) fn push_stable(out: &mut String, word: &str) {
     if word.contains('-') {
-        stable_name(word)
+        push_stable_name(out, word);
     } else {
-        stable_word(word)
+        push_stable_word(out, word);
     }
 }
 
-fn stable_word(word: &str) -> String {
+fn push_stable_word(out: &mut String, word: &str) {
     if word.chars().all(char::is_numeric) {
-        return QUANTITY.to_owned();
+        out.push_str(QUANTITY);
+        return;
     }
     if is_identity(word) {
-        return IDENTITY.to_owned();
+        out.push_str(IDENTITY);
+        return;
     }
     let stem = word.trim_end_matches(|c: char| c.is_ascii_digit());
-    if stem.len() < word.len() && NUMBERED.contains(&stem.to_ascii_lowercase().as_str()) {
-        return stem.to_owned();
+    if stem.len() < word.len() && NUMBERED.iter().any(|name| name.eq_ignore_ascii_case(stem)) {
+        out.push_str(stem);
+        return;
     }
-    split_camel_case(word)
+    push_words(out, word);
 }
 
-fn stable_name(name: &str) -> String {
+fn push_stable_name(out: &mut String, name: &str) {
     let segments: Vec<&str> = name.split('-').collect();
     let uuid = uuid_at(&segments);
-    let mut kept: Vec<String> = Vec::with_capacity(segments.len());
+    let start = out.len();
     let mut after_hash = false;
+    let mut first_kept = true;
     for (index, segment) in segments.iter().enumerate() {
         let (first, last) = (index == 0, index + 1 == segments.len());
         let hash = is_identity(segment) || (!first && is_replica_set_hash(segment));
@@ -72,16 +76,18 @@ fn stable_name(name: &str) -> String {
         let number = !first && (segment.chars().all(char::is_numeric) || trailing_digits(segment) >= 4);
         let in_uuid = uuid.is_some_and(|start| (start..start + UUID_SEGMENTS.len()).contains(&index));
         if !(hash || suffix || number || in_uuid) {
-            kept.push(stable_word(segment));
+            if !first_kept {
+                out.push('-');
+            }
+            first_kept = false;
+            push_stable_word(out, segment);
         }
         after_hash = hash;
     }
-    let stem = kept.join("-");
     // `i-0abc…`, `vol`: what is left of an id is no name.
-    if stem.chars().filter(|c| c.is_alphabetic()).count() < 2 {
-        IDENTITY.to_owned()
-    } else {
-        stem
+    if out[start..].chars().filter(|c| c.is_alphabetic()).count() < 2 {
+        out.truncate(start);
+        out.push_str(IDENTITY);
     }
 }
 
@@ -148,7 +154,13 @@ fn trailing_digits(word: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::stable;
+    use super::push_stable;
+
+    fn stable(word: &str) -> String {
+        let mut out = String::new();
+        push_stable(&mut out, word);
+        out
+    }
 
     #[test]
     fn names_keep_their_stem() {

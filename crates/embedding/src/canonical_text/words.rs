@@ -3,9 +3,17 @@
 /// Puts spaces into CamelCase: `KubePodCrashLooping` becomes `Kube Pod Crash Looping`, `OOMKilled` `OOM Killed`.
 ///
 /// Single letters stay attached (`gRPC`, `eBPF`, `PVCs`): alone they would mean nothing.
-pub(super) fn split_camel_case(word: &str) -> String {
+pub(super) fn push_words(out: &mut String, word: &str) {
+    // Most words have no capital but their first letter, and then there is nothing to split.
+    if word
+        .bytes()
+        .skip(1)
+        .all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
+    {
+        out.push_str(word);
+        return;
+    }
     let chars: Vec<char> = word.chars().collect();
-    let mut out = String::with_capacity(word.len() + 8);
     let mut start = 0;
     for (index, current) in chars.iter().enumerate() {
         if index >= start + 2 && begins_word(&chars, index) {
@@ -14,7 +22,6 @@ pub(super) fn split_camel_case(word: &str) -> String {
         }
         out.push(*current);
     }
-    out
 }
 
 fn begins_word(chars: &[char], index: usize) -> bool {
@@ -33,7 +40,13 @@ fn begins_word(chars: &[char], index: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::split_camel_case;
+    use super::push_words;
+
+    fn split_camel_case(word: &str) -> String {
+        let mut out = String::new();
+        push_words(&mut out, word);
+        out
+    }
 
     #[test]
     fn identifiers_become_words() {

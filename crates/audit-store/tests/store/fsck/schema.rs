@@ -113,7 +113,7 @@ async fn a_text_that_is_not_what_its_row_says_is_found() {
             vec![
                 "properties.contract: store_properties: dimension 63, the column embedding has 64",
                 "embeddings.dimension: incident_embeddings 1: 64 dimensions instead of 63",
-                "embeddings.dimension: incident_embeddings 4: 64 dimensions instead of 63",
+                "embeddings.dimension: incident_embeddings 3: 64 dimensions instead of 63",
             ],
         ),
         (

@@ -343,6 +343,11 @@ pub(super) const SHOWN: &[(&str, &str, &str)] = &[
         "a_collector_that_never_answers_delays_nothing_but_the_end_and_that_only_so_long",
     ),
     (
+        "writer.linger",
+        "data-storage/tests/api/settings.rs",
+        "transactions_begin_as_far_apart_as_configured_while_many_records_come",
+    ),
+    (
         "writer.max_batch",
         "data-storage/tests/api/settings.rs",
         "transactions_are_as_large_and_as_many_as_configured",
