@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! let request = Request::parse(query, state.clock.now())?;      // refusals are never cached
-//! let reader = state.reader.clone();
+//! let reader = state.reader();
 //! cached(&state, question, async move {
 //!     let page = reader.incidents(…).await.map_err(problems::of_store)?;
 //!     Ok(Page::new(page, &request))                               // anything that serialises to JSON
@@ -22,6 +22,8 @@
 //! - Concurrent misses of one key make one load in each replica. It is a task of its own with a deadline of its own: a
 //!   caller that gives up, even the first, neither fails nor restarts it.
 //! - What a replica of the database answers is as much older as it lags behind, and its age says so.
+//! - An answer that is asked for often is loaded again in the last `renew_before` of its life, while it is told: its
+//!   askers never wait, as long as no change outdates it.
 //! - 404 is kept for `negative_ttl`; other failures are never kept.
 //! - When a load fails with 503 or 504, an answer that is at most `stale_for` past its time is told instead.
 //!
@@ -60,10 +62,10 @@ pub(crate) use self::respond::{Question, cached};
 
 use self::changes::{About, Changes};
 use self::entry::Entry;
-use self::flight::{Flights, Role, Waiting};
+use self::flight::{Flights, Leading, Role, Waiting};
 use self::key::{Key, Scope};
 use self::load::{Loading, answer, is_away};
-use self::memory::Memory;
+use self::memory::{Memory, Remembered};
 use self::metrics::{CacheMetrics, Tier};
 use self::redis::Redis;
 use self::watch::Watch;
@@ -73,6 +75,10 @@ use crate::replay_lag::ReplayLag;
 /// How long a load may take at most, whatever the database is given. Less than the default deadline of a request, so
 /// that its caller hears the reason.
 const LOAD_DEADLINE: Duration = Duration::from_secs(25);
+
+/// How often an answer must have been asked for before it is worth to be loaded before its time: who asks now and then
+/// would have the database asked for nobody.
+const LOOKS_BEFORE_RENEWAL: u32 = 2;
 
 /// While the database is known to be away: how long a caller waits for it that could be told a stale answer.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -112,6 +118,8 @@ struct Shared {
 #[derive(Debug, Clone, Copy)]
 struct Lifetimes {
     fresh: Duration,
+    /// How much of it is left when an answer is loaded again, if it is asked for.
+    renewed: Duration,
     negative: Duration,
     stale: Duration,
 }
@@ -194,15 +202,15 @@ impl ReadCache {
     }
 
     fn local(config: &CacheConfig, scope: Scope, clock: Clock, jitter: Jitter) -> Self {
-        let keep_for = config.ttl.max(config.negative_ttl) + config.stale_for;
         Self {
             shared: Arc::new(Shared {
                 scope,
-                memory: Memory::new(config.memory_max_bytes, keep_for),
+                memory: Memory::new(config.memory_max_bytes),
                 redis: None,
                 flights: Arc::default(),
                 lifetimes: Lifetimes {
                     fresh: config.ttl,
+                    renewed: config.renew_before,
                     negative: config.negative_ttl,
                     stale: config.stale_for,
                 },
@@ -272,43 +280,46 @@ impl ReadCache {
         refresh: bool,
         load: impl Future<Output = Result<T, Problem>> + Send + 'static,
     ) -> Result<Served, Problem> {
+        // The other ways are futures of their own, so that the one that most requests go stays small; and only they have
+        // a span, since it would take longer than a look into memory.
+        let span = || tracing::info_span!("cache");
         if refresh {
-            return self.refresh(key, answer(load)).await;
+            return Box::pin(self.refresh(key, answer(load))).instrument(span()).await;
         }
         let shared = &self.shared;
-        match shared.remembered(&key, about).await {
-            Ok(entry) => {
+        let outdated = match shared.remembered(&key, about) {
+            Ok(Remembered { entry, looks }) => {
                 shared.metrics.hit(Tier::Memory);
+                if looks >= LOOKS_BEFORE_RENEWAL && shared.is_to_be_renewed(&entry) {
+                    self.renew(key, about, answer(load));
+                }
                 let how = How::Hit(Tier::Memory);
                 return Ok(Served { entry, how });
             }
-            Err(outdated) => {
-                shared.metrics.miss(Tier::Memory);
-                if let Some(reason) = outdated {
-                    shared.metrics.invalidated(Tier::Memory, reason);
-                }
-            }
+            Err(outdated) => outdated,
+        };
+        shared.metrics.miss(Tier::Memory);
+        if let Some(reason) = outdated {
+            shared.metrics.invalidated(Tier::Memory, reason);
         }
-        let due = shared.changes.due(about);
-        let loading = answer(load);
+        Box::pin(self.fetch(key, about, answer(load)))
+            .instrument(span())
+            .await
+    }
+
+    /// The answer of a flight that has all that is known now.
+    async fn fetch(&self, key: Key, about: About, loading: Loading) -> Result<Served, Problem> {
+        let due = self.shared.changes.due(about);
         loop {
-            let role = match shared.flights.join(key) {
+            let role = match self.shared.flights.join(key) {
                 Ok(role) => role,
                 // Too many loads are under way, as when the database is silently gone.
-                Err(problem) => return self.stale(&key).await.ok_or(problem),
+                Err(problem) => return self.stale(&key).ok_or(problem),
             };
             match role {
                 Role::Lead(leading) => {
                     let waiting = leading.waiting();
-                    let shared = Arc::clone(shared);
-                    let work = async move {
-                        let filled = shared.fill(key, about, loading).await;
-                        leading.land(filled.clone());
-                        if let Ok(Filled { entry, tier: None }) = filled {
-                            shared.share(&key, &entry).await;
-                        }
-                    };
-                    tokio::spawn(work.in_current_span());
+                    self.fly(leading, key, about, false, loading);
                     return self.landed(&key, waiting, false).await;
                 }
                 Role::Follow(waiting) => {
@@ -322,6 +333,34 @@ impl ReadCache {
         }
     }
 
+    /// Loads the next answer while this one is told, so that nobody waits for it. It is a load like any other: what
+    /// becomes known meanwhile outdates both.
+    fn renew(&self, key: Key, about: About, loading: Loading) {
+        if self.shared.database_away.load(Ordering::Relaxed) {
+            return;
+        }
+        // Who follows is not needed, and too many loads are under way for one that nobody waits for.
+        if let Ok(Role::Lead(leading)) = self.shared.flights.join(key) {
+            self.fly(leading, key, about, true, loading);
+        }
+    }
+
+    /// Starts a flight, as a task of its own. One that flies `ahead` of its time has no passengers yet.
+    fn fly(&self, leading: Leading<Filled>, key: Key, about: About, ahead: bool, loading: Loading) {
+        let shared = Arc::clone(&self.shared);
+        let work = async move {
+            let filled = shared.fill(key, about, ahead, loading).await;
+            leading.land(filled.clone());
+            if let Ok(Filled { entry, tier: None }) = filled {
+                if ahead {
+                    shared.metrics.renewed();
+                }
+                shared.share(&key, &entry).await;
+            }
+        };
+        tokio::spawn(work.in_current_span());
+    }
+
     /// What a flight brings, or a stale answer if the database is away.
     async fn landed(
         &self,
@@ -331,7 +370,7 @@ impl ReadCache {
     ) -> Result<Served, Problem> {
         let outcome = match timeout(self.patience(), waiting.outcome()).await {
             Ok(outcome) => outcome,
-            Err(_elapsed) => match self.stale(key).await {
+            Err(_elapsed) => match self.stale(key) {
                 Some(served) => return Ok(served),
                 None => waiting.outcome().await,
             },
@@ -341,7 +380,7 @@ impl ReadCache {
                 let how = tier.map_or(How::Missed { collapsed }, How::Hit);
                 Ok(Served { entry, how })
             }
-            Err(problem) if is_away(&problem) => self.stale(key).await.ok_or(problem),
+            Err(problem) if is_away(&problem) => self.stale(key).ok_or(problem),
             Err(problem) => Err(problem),
         }
     }
@@ -366,9 +405,9 @@ impl ReadCache {
         }
     }
 
-    async fn stale(&self, key: &Key) -> Option<Served> {
+    fn stale(&self, key: &Key) -> Option<Served> {
         let now = self.now();
-        let entry = self.shared.memory.get(key).await?;
+        let Remembered { entry, .. } = self.shared.memory.get(key)?;
         if !entry.is_usable(now) {
             return None;
         }

@@ -114,6 +114,8 @@ pub struct CacheConfig {
     #[serde(with = "duration")]
     pub ttl: Duration,
     #[serde(with = "duration")]
+    pub renew_before: Duration,
+    #[serde(with = "duration")]
     pub refresh_interval: Duration,
     #[serde(with = "duration")]
     pub negative_ttl: Duration,
@@ -143,6 +145,7 @@ impl CacheConfig {
         Self {
             memory_max_bytes: 0,
             ttl: Duration::ZERO,
+            renew_before: Duration::ZERO,
             refresh_interval: Duration::ZERO,
             negative_ttl: Duration::ZERO,
             stale_for: Duration::ZERO,
@@ -196,6 +199,7 @@ mod tests {
         let share = (limits.caller_per_second.get(), limits.caller_burst.get());
         assert_eq!(share, (500, 750));
         assert_eq!(config.traces.endpoint.expose(), "");
+        assert_eq!(config.cache.renew_before, Duration::from_secs(1));
         assert_eq!(config.cache.refresh_interval, Duration::from_secs(1));
         assert_eq!(config.cache.redis_url.expose(), "");
         assert_eq!(config.search.self_check_interval, Duration::from_secs(300));

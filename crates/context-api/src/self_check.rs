@@ -45,9 +45,9 @@ impl SelfCheck {
 
     fn with_random(state: &State, config: SearchConfig, random: StdRng) -> Self {
         Self {
-            reader: state.reader.clone(),
+            reader: state.reader(),
             model: identity(state.embeddings.embedder().model()),
-            metrics: state.metrics.clone(),
+            metrics: Metrics::clone(&state.metrics),
             config,
             random,
         }

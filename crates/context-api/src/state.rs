@@ -1,15 +1,17 @@
 //! What every handler can reach.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use audit_store::Reader;
 use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
+use axum::http::request;
 use embedding::EmbeddingCache;
 use prometheus_client::registry::Registry;
 use service_kit::Clock;
 use service_kit::boundary::Deadline;
+use tokio::time::Instant;
 
 use crate::cache::ReadCache;
 use crate::metrics::Metrics;
@@ -30,14 +32,16 @@ impl Default for Options {
     }
 }
 
-/// Shared by all requests; clones are handles.
+/// Shared by all requests; clones are handles, and cheap: a router makes several for each request.
 #[derive(Debug, Clone)]
 pub struct State {
-    pub(crate) reader: Reader,
+    reader: Arc<Reader>,
+    /// When whoever asks gives up.
+    deadline: Option<Instant>,
     pub(crate) embeddings: EmbeddingCache,
     pub(crate) clock: Clock,
     pub(crate) options: Options,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) cache: ReadCache,
 }
 
@@ -47,11 +51,12 @@ impl State {
     pub fn new(reader: Reader, embeddings: EmbeddingCache, clock: Clock, options: Options) -> Self {
         let cache = ReadCache::off(&reader, clock.clone());
         Self {
-            reader,
+            reader: Arc::new(reader),
+            deadline: None,
             embeddings,
             clock,
             options,
-            metrics: Metrics::new(),
+            metrics: Arc::new(Metrics::new()),
             cache,
         }
     }
@@ -61,10 +66,19 @@ impl State {
     pub fn with_cache(self, cache: ReadCache) -> Self {
         Self { cache, ..self }
     }
+
     /// Puts the metrics of everything in it into a registry.
     pub fn register_metrics(&self, registry: &mut Registry) {
         self.metrics.register(registry, &self.reader);
         self.cache.register(registry);
+    }
+
+    /// The database, for as long as whoever asks waits.
+    pub(crate) fn reader(&self) -> Reader {
+        match self.deadline {
+            Some(deadline) => self.reader.until(deadline),
+            None => Reader::clone(&self.reader),
+        }
     }
 }
 
@@ -74,11 +88,11 @@ pub(crate) struct Asked(pub(crate) State);
 impl FromRequestParts<State> for Asked {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Infallible> {
-        let mut state = state.clone();
-        if let Some(Deadline(at)) = parts.extensions.get() {
-            state.reader = state.reader.until(*at);
-        }
-        Ok(Self(state))
+    async fn from_request_parts(request: &mut request::Parts, state: &State) -> Result<Self, Infallible> {
+        let deadline = request.extensions.get().map(|Deadline(at)| *at);
+        Ok(Self(State {
+            deadline,
+            ..state.clone()
+        }))
     }
 }

@@ -1,26 +1,22 @@
 //! What happens around every request, in one visible place.
 
+mod around;
 mod correlation;
 mod deadline;
 mod observe;
 mod panic;
 mod request_id;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use axum::{Extension, Router, middleware};
+use axum::Router;
 use serde::Deserialize;
 
+use self::around::Around;
 pub use self::correlation::Correlation;
 pub use self::deadline::Deadline;
 pub use self::request_id::{REQUEST_ID_HEADER, RequestId, RequestIds};
-use crate::{
-    extract::{
-        BodyLimits,
-        budget::{self, BodyBudget},
-    },
-    metrics::HttpMetrics,
-};
+use crate::{extract::BodyLimits, metrics::HttpMetrics};
 
 /// Limits of one request; the section `[requests]` of a service's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -67,7 +63,7 @@ pub struct Boundary {
 
 /// Wraps every route and fallback of `router`. Call it last: what is added to the router afterwards is not wrapped.
 ///
-/// From the outside in:
+/// From the outside in, all of it one layer, whose future's `poll` reads in this order:
 ///
 /// 1. *observe*: takes or makes the request id, opens the span, counts, logs one line, and completes problem documents
 ///    with the id. Outermost, so that whatever happens inside is seen, under the id;
@@ -77,24 +73,5 @@ pub struct Boundary {
 /// 4. *body limits* and the request's share of the room for all bodies: only noted for the extractors, which enforce
 ///    them; the share is given back when the handler has answered.
 pub fn stack(router: Router, boundary: Boundary) -> Router {
-    let Boundary {
-        limits,
-        request_ids,
-        metrics,
-    } = boundary;
-    let body_limits = BodyLimits {
-        max_bytes: limits.body_max_bytes,
-        read_timeout: limits.body_read_timeout,
-    };
-    let observer = Arc::new(observe::Observer { request_ids, metrics });
-    // Each layer wraps those before it: read upwards for the order of a request.
-    router
-        .layer(Extension(body_limits))
-        .layer(middleware::from_fn_with_state(
-            BodyBudget::new(limits.bodies_max_bytes),
-            budget::account,
-        ))
-        .layer(middleware::from_fn_with_state(limits.deadline, deadline::enforce))
-        .layer(middleware::from_fn(panic::catch))
-        .layer(middleware::from_fn_with_state(observer, observe::observe))
+    router.layer(Around::new(boundary))
 }

@@ -10,7 +10,7 @@ mod http;
 pub use prometheus_client::registry::Registry;
 use prometheus_client::{encoding::EncodeLabelSet, metrics::family::Family, metrics::gauge::Gauge};
 
-pub(crate) use self::http::{Finished, Route, method_label};
+pub(crate) use self::http::{Finished, Route, Series, method_label};
 pub use self::{
     connections::encode_connections,
     exposition::{EXPOSITION_MEDIA_TYPE, render, router},

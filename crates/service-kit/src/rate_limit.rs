@@ -40,16 +40,25 @@ mod clock;
 mod fields;
 mod metrics;
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::{
+    convert::Infallible,
+    num::NonZeroU32,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use axum::{
     Router,
-    extract::{Request, State},
-    http::StatusCode,
-    middleware::{self, Next},
+    extract::Request,
+    http::{HeaderValue, StatusCode},
     response::{IntoResponse, Response},
+    routing::{Route, future::RouteFuture},
 };
+use futures::future::{self, Either, Ready};
+use pin_project_lite::pin_project;
 use serde::Deserialize;
+use tower::{Layer, Service};
 
 use self::{
     bucket::{Bucket, Policy, Wait},
@@ -106,7 +115,15 @@ struct Inner {
     /// Of all who are not authenticated: nothing that they send can tell them apart, so they share what there is.
     anonymous: Arc<Bucket>,
     largest_cost: u32,
+    granted: Granted,
     metrics: RateLimitMetrics,
+}
+
+/// What answers tell of the policies, the same for each caller.
+#[derive(Debug)]
+struct Granted {
+    caller: HeaderValue,
+    anonymous: HeaderValue,
 }
 
 const REPLICA: &str = "replica";
@@ -135,15 +152,21 @@ impl RateLimiter {
             anonymous: Arc::new(Bucket::new(everybody, clock.clone())),
             callers: Callers::new(caller, clock, MAX_CALLERS),
             largest_cost: config.largest_cost(),
+            granted: Granted {
+                caller: fields::granted([caller, replica]),
+                anonymous: fields::granted([everybody, replica]),
+            },
             metrics: RateLimitMetrics::register(registry, [CALLER, REPLICA, COST]),
         }))
     }
 
     /// What `caller` may ask for. Held for one request.
     pub fn allowance(&self, caller: &Caller) -> Allowance {
+        let anonymous = caller.is_anonymous();
         Allowance {
             limiter: self.clone(),
-            caller: if caller.is_anonymous() {
+            anonymous,
+            caller: if anonymous {
                 Arc::clone(&self.0.anonymous)
             } else {
                 self.0.callers.bucket(&caller.username)
@@ -165,6 +188,7 @@ impl RateLimiter {
 #[derive(Clone, Debug)]
 pub struct Allowance {
     limiter: RateLimiter,
+    anonymous: bool,
     caller: Arc<Bucket>,
 }
 
@@ -211,7 +235,13 @@ impl Allowance {
     }
 
     fn describe(&self, response: &mut Response) {
-        fields::put(response.headers_mut(), [&self.caller, &self.limiter.0.replica]);
+        let Inner { replica, granted, .. } = &*self.limiter.0;
+        let granted = if self.anonymous {
+            &granted.anonymous
+        } else {
+            &granted.caller
+        };
+        fields::put(response.headers_mut(), granted.clone(), [&self.caller, replica]);
     }
 }
 
@@ -229,26 +259,84 @@ pub fn limit<S>(router: Router<S>, limiter: RateLimiter) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    router.route_layer(middleware::from_fn_with_state(limiter, enforce))
+    router.route_layer(Limit(limiter))
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("no layer outside of the rate limit tells the caller")]
 struct CallerUnknown;
 
-async fn enforce(State(limiter): State<RateLimiter>, mut request: Request, next: Next) -> Response {
-    let Some(caller) = request.extensions().get::<Caller>() else {
-        return Problem::internal(CallerUnknown).into_response();
-    };
-    let allowance = limiter.allowance(caller);
-    let mut response = match allowance.charge(1) {
-        Ok(()) => {
-            request.extensions_mut().insert(allowance.clone());
-            next.run(request).await
+#[derive(Clone)]
+struct Limit(RateLimiter);
+
+/// A limited route. Copies share it.
+#[derive(Clone)]
+struct Limited {
+    limiter: RateLimiter,
+    inside: Arc<Route>,
+}
+
+impl Layer<Route> for Limit {
+    type Service = Limited;
+
+    fn layer(&self, inside: Route) -> Limited {
+        Limited {
+            limiter: self.0.clone(),
+            inside: Arc::new(inside),
         }
-        Err(problem) => problem.into_response(),
-    };
-    // After the handler, which may have charged more.
-    allowance.describe(&mut response);
-    response
+    }
+}
+
+impl Service<Request> for Limited {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<Ready<Result<Response, Infallible>>, Described>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // A route always is.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let Some(caller) = request.extensions().get::<Caller>() else {
+            let mistake = Problem::internal(CallerUnknown).into_response();
+            return Either::Left(future::ready(Ok(mistake)));
+        };
+        let allowance = self.limiter.allowance(caller);
+        match allowance.charge(1) {
+            Ok(()) => {
+                request.extensions_mut().insert(allowance.clone());
+                let inside = Route::clone(&self.inside).call(request);
+                Either::Right(Described { inside, allowance })
+            }
+            Err(problem) => {
+                let mut refusal = problem.into_response();
+                allowance.describe(&mut refusal);
+                Either::Left(future::ready(Ok(refusal)))
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// An answer that tells what is left.
+    struct Described {
+        #[pin]
+        inside: RouteFuture<Infallible>,
+        allowance: Allowance,
+    }
+}
+
+impl Future for Described {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut answer = ready!(this.inside.poll(context));
+        if let Ok(response) = &mut answer {
+            // After the handler, which may have charged more.
+            this.allowance.describe(response);
+        }
+        Poll::Ready(answer)
+    }
 }

@@ -27,6 +27,7 @@
 mod export;
 mod log_line;
 pub(crate) mod server_span;
+mod span_fields;
 mod trace_context;
 mod traces;
 
@@ -39,14 +40,14 @@ use prometheus_client::registry::Registry as Metrics;
 use serde::Deserialize;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
-    filter::{LevelFilter, ParseError},
+    filter::{LevelFilter, ParseError, Targets},
     fmt::{self, MakeWriter},
     layer::SubscriberExt,
     util::{SubscriberInitExt, TryInitError},
 };
 
 pub use self::{export::TraceMetrics, trace_context::inject, traces::TracesConfig};
-use self::{log_line::WithTraceId, traces::Traces};
+use self::{log_line::WithTraceId, span_fields::SpanFields, traces::Traces};
 
 /// The section `[log]` of a service's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -203,6 +204,7 @@ where
             .with_current_span(true)
             .with_span_list(false)
             .map_event_format(|inner| WithTraceId { inner, format })
+            .fmt_fields(SpanFields)
             .with_writer(writer)
             .boxed(),
         LogFormat::Text => fmt::layer()
@@ -214,10 +216,25 @@ where
             .with_writer(writer)
             .boxed(),
     };
-    Ok(layer.with_filter(filter(config, own_crates)?))
+    let directives = directives(config, own_crates);
+    let filter = EnvFilter::builder().parse(&directives)?;
+    // The same, and takes no lock whenever a span is entered or left.
+    match directives.parse::<Targets>() {
+        Ok(targets) if directives.split(',').all(names_target_and_level) => {
+            Ok(layer.with_filter(targets).boxed())
+        }
+        _about_spans => Ok(layer.with_filter(filter).boxed()),
+    }
 }
 
-fn filter(config: &LogConfig, own_crates: &[&str]) -> Result<EnvFilter, ParseError> {
+/// Whether a directive is about a target as a whole and says the level, which is all that [`Targets`] understands.
+fn names_target_and_level(directive: &str) -> bool {
+    let (target, level) = directive.split_once('=').unwrap_or(("", directive));
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':');
+    target.bytes().all(plain) && !level.is_empty() && level.parse::<LevelFilter>().is_ok()
+}
+
+fn directives(config: &LogConfig, own_crates: &[&str]) -> String {
     let level = config.level.filter();
     let mut directives = LevelFilter::WARN.min(level).to_string();
     for target in own_crates.iter().copied().chain(["service_kit", "access"]) {
@@ -227,7 +244,7 @@ fn filter(config: &LogConfig, own_crates: &[&str]) -> Result<EnvFilter, ParseErr
     if !config.directives.trim().is_empty() {
         let _ = write!(directives, ",{}", config.directives);
     }
-    EnvFilter::builder().parse(directives)
+    directives
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use axum::body::Bytes;
+use axum::http::HeaderValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 
@@ -34,7 +35,7 @@ pub(super) enum Answer {
 pub(super) struct Entry {
     pub(super) answer: Answer,
     /// Strong: a digest of the body, in quotes. Empty for what was not found.
-    pub(super) etag: String,
+    pub(super) etag: HeaderValue,
     /// When its load began: whatever was committed before, less the lag, is in it.
     pub(super) stored: DateTime<Utc>,
     pub(super) fresh_until: DateTime<Utc>,
@@ -55,7 +56,7 @@ impl Entry {
     ) -> Self {
         let etag = match &answer {
             Answer::Found(body) => etag(body),
-            Answer::Absent(_) => String::new(),
+            Answer::Absent(_) => HeaderValue::from_static(""),
         };
         Self {
             answer,
@@ -152,14 +153,15 @@ fn checksum(key: &Key, value: &[u8]) -> [u8; CHECKSUM_BYTES] {
 }
 
 /// 128 bits of the body's SHA-256 as hexadecimal digits, in quotes.
-fn etag(body: &[u8]) -> String {
+fn etag(body: &[u8]) -> HeaderValue {
     let mut etag = String::from('"');
     for byte in &Sha256::digest(body)[..16] {
         // Writing to a string does not fail.
         let _ = write!(etag, "{byte:02x}");
     }
     etag.push('"');
-    etag
+    // Digits and quotes always are a value; an empty one would match no condition.
+    HeaderValue::try_from(etag).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 #[cfg(test)]

@@ -17,16 +17,6 @@ const ANSWERS_VERSION: u32 = 1;
 pub(super) struct Key([u8; 32]);
 
 impl Key {
-    /// The key of parts in this order. Each is hashed behind its length, so that no two lists of parts read the same.
-    fn of<'a>(parts: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut hasher = Sha256::new();
-        for part in parts {
-            hasher.update((part.len() as u64).to_be_bytes());
-            hasher.update(part.as_bytes());
-        }
-        Self(hasher.finalize().into())
-    }
-
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -49,32 +39,51 @@ impl fmt::Debug for Key {
 }
 
 /// What all questions of a replica have in common. Replicas that share a Redis share answers if they agree on it.
+///
+/// A key is the hash of these parts, then of those of the question, each behind its length, so that no two lists of parts
+/// read the same. The hash of what is in common is begun once.
 #[derive(Debug, Clone)]
-pub(super) struct Scope(Vec<String>);
+pub(super) struct Scope(Sha256);
 
 impl Scope {
     /// Server, database and schema, and the versions of contract and answers.
     pub(super) fn of(reader: &Reader) -> Self {
         let database = reader.pool().connect_options();
-        Self(vec![
-            ANSWERS_VERSION.to_string(),
-            CONTRACT_VERSION.to_string(),
-            database.get_host().to_owned(),
-            database.get_port().to_string(),
-            database.get_database().unwrap_or_default().to_owned(),
-            reader.schema().data().to_owned(),
+        Self::of_parts(&[
+            &ANSWERS_VERSION.to_string(),
+            &CONTRACT_VERSION.to_string(),
+            database.get_host(),
+            &database.get_port().to_string(),
+            database.get_database().unwrap_or_default(),
+            reader.schema().data(),
         ])
+    }
+
+    fn of_parts(parts: &[&str]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            add(&mut hash, part);
+        }
+        Self(hash)
     }
 
     /// The key of a GET: path and decoded parameters, sorted by name. Spellings that differ only in their encoding or
     /// their order are one question; a default that is spelled out is another.
     pub(super) fn key(&self, uri: &Uri) -> Key {
+        let mut hash = self.0.clone();
+        add(&mut hash, uri.path());
         let query = QueryParameters::parse(uri.query().unwrap_or_default());
-        let parameters = query.sorted();
-        let scope = self.0.iter().map(String::as_str);
-        let parameters = parameters.into_iter().flat_map(|(name, value)| [name, value]);
-        Key::of(scope.chain([uri.path()]).chain(parameters))
+        for (name, value) in query.sorted() {
+            add(&mut hash, name);
+            add(&mut hash, value);
+        }
+        Key(hash.finalize().into())
     }
+}
+
+fn add(hash: &mut Sha256, part: &str) {
+    hash.update((part.len() as u64).to_be_bytes());
+    hash.update(part.as_bytes());
 }
 
 #[cfg(test)]
@@ -89,7 +98,7 @@ pub(super) mod tests {
     }
 
     fn scope(schema: &str) -> Scope {
-        Scope(vec!["1".into(), schema.into()])
+        Scope::of_parts(&["1", schema])
     }
 
     pub(in crate::cache) fn key(uri: &str) -> Key {
@@ -128,7 +137,7 @@ pub(super) mod tests {
         let uri = "/api/v1/incidents".parse().unwrap();
         assert_ne!(scope("kubernaut").key(&uri), scope("staging").key(&uri));
         assert_ne!(
-            Scope(vec!["2".into(), "kubernaut".into()]).key(&uri),
+            Scope::of_parts(&["2", "kubernaut"]).key(&uri),
             scope("kubernaut").key(&uri)
         );
     }

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::changes::{About, Reason};
 use super::entry::{Answer, Entry};
 use super::key::Key;
+use super::memory::Remembered;
 use super::metrics::Tier;
 use super::{Filled, Shared};
 use crate::problems;
@@ -24,29 +25,51 @@ pub(super) type Loading = Pin<Box<dyn Future<Output = Result<Answer, Problem>> +
 
 impl Shared {
     /// An answer in memory that may be told. Or else why not, if nothing but a change speaks against it.
-    pub(super) async fn remembered(&self, key: &Key, about: About) -> Result<Arc<Entry>, Option<Reason>> {
-        let kept = self.memory.get(key).await;
-        let entry = kept
-            .filter(|entry| entry.is_fresh(self.clock.now()))
-            .ok_or(None)?;
-        match self.changes.outdated(about, entry.seen) {
-            None => Ok(entry),
+    pub(super) fn remembered(&self, key: &Key, about: About) -> Result<Remembered, Option<Reason>> {
+        let kept = self.memory.get(key).ok_or(None)?;
+        if !kept.entry.is_fresh(self.clock.now()) {
+            return Err(None);
+        }
+        match self.changes.outdated(about, kept.entry.seen) {
+            None => Ok(kept),
             outdated => Err(outdated),
         }
     }
 
-    /// Memory once more, since another flight may have landed in between; Redis; the database.
-    pub(super) async fn fill(&self, key: Key, about: About, loading: Loading) -> Result<Filled, Problem> {
-        if let Ok(entry) = self.remembered(&key, about).await {
+    /// Memory once more, since another flight may have landed in between; Redis; the database. Who looks `ahead` takes
+    /// no answer that is to be renewed itself.
+    pub(super) async fn fill(
+        &self,
+        key: Key,
+        about: About,
+        ahead: bool,
+        loading: Loading,
+    ) -> Result<Filled, Problem> {
+        let will_do = |entry: &Entry| !(ahead && self.is_to_be_renewed(entry));
+        if let Ok(Remembered { entry, .. }) = self.remembered(&key, about)
+            && will_do(&entry)
+        {
             let tier = Some(Tier::Memory);
             return Ok(Filled { entry, tier });
         }
-        if let Some(entry) = self.ask_redis(&key, about).await {
+        if let Some(entry) = self.ask_redis(&key, about).await
+            && will_do(&entry)
+        {
             let tier = Some(Tier::Redis);
             return Ok(Filled { entry, tier });
         }
         let entry = self.load(key, loading).await?;
         Ok(Filled { entry, tier: None })
+    }
+
+    /// Whether an answer has so little of its life left that the next one should be loaded. Of a short life the first
+    /// half is left alone.
+    pub(super) fn is_to_be_renewed(&self, entry: &Entry) -> bool {
+        let life = (entry.fresh_until - entry.stored).to_std().unwrap_or_default();
+        let left = (entry.fresh_until - self.clock.now())
+            .to_std()
+            .unwrap_or_default();
+        left < self.lifetimes.renewed.min(life / 2)
     }
 
     /// An answer from Redis that may be told. Another one is only put into memory, for the case that the database is
@@ -80,7 +103,7 @@ impl Shared {
         }
         let entry = Arc::new(entry);
         if entry.is_usable(now) {
-            self.memory.put(*key, Arc::clone(&entry)).await;
+            self.memory.put(*key, Arc::clone(&entry), now);
         }
         if may_be_told {
             self.metrics.hit(Tier::Redis);
@@ -118,8 +141,9 @@ impl Shared {
             lag,
             ..Entry::new(answer, began, fresh_until, after(fresh_until, stale))
         });
-        if entry.is_usable(self.clock.now()) {
-            self.memory.put(key, Arc::clone(&entry)).await;
+        let now = self.clock.now();
+        if entry.is_usable(now) {
+            self.memory.put(key, Arc::clone(&entry), now);
         }
         Ok(entry)
     }

@@ -51,7 +51,10 @@ struct Invalidation {
 #[derive(Clone, Debug)]
 pub(super) struct CacheMetrics {
     lookups: Family<Lookup, Counter>,
+    /// The one that counts while a request is answered from memory, found once.
+    memory_hits: Counter,
     loads: Family<Load, Counter>,
+    renewals: Counter,
     stale: Counter,
     invalidations: Family<Invalidation, Counter>,
     look_failures: Counter,
@@ -76,9 +79,12 @@ const fn lookup(tier: &'static str, result: &'static str) -> Lookup {
 
 impl CacheMetrics {
     pub(super) fn new() -> Self {
+        let lookups = Family::<Lookup, Counter>::default();
         let metrics = Self {
-            lookups: Family::default(),
+            memory_hits: lookups.get_or_create_owned(&lookup(Tier::Memory.as_str(), "hit")),
+            lookups,
             loads: Family::default(),
+            renewals: Counter::default(),
             stale: Counter::default(),
             invalidations: Family::default(),
             look_failures: Counter::default(),
@@ -116,6 +122,11 @@ impl CacheMetrics {
             self.loads.clone(),
         );
         registry.register(
+            "cache_renewals",
+            "Answers that were asked for often and loaded again before their time; of cache_loads",
+            self.renewals.clone(),
+        );
+        registry.register(
             "cache_stale_served",
             "Answers told after their time because the database was away",
             self.stale.clone(),
@@ -148,7 +159,12 @@ impl CacheMetrics {
     }
 
     pub(super) fn hit(&self, tier: Tier) {
-        self.looked(tier, "hit");
+        match tier {
+            Tier::Memory => {
+                self.memory_hits.inc();
+            }
+            Tier::Redis => self.looked(tier, "hit"),
+        }
     }
 
     pub(super) fn miss(&self, tier: Tier) {
@@ -176,6 +192,10 @@ impl CacheMetrics {
 
     pub(super) fn loaded(&self, result: &'static str) {
         self.loads.get_or_create(&Load { result }).inc();
+    }
+
+    pub(super) fn renewed(&self) {
+        self.renewals.inc();
     }
 
     pub(super) fn stale_served(&self) {

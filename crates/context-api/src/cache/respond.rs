@@ -1,6 +1,7 @@
 //! From a request to an answer with its headers.
 
 use std::convert::Infallible;
+use std::fmt::Arguments;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -9,7 +10,6 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use service_kit::Problem;
-use tracing::Instrument as _;
 
 use super::changes::About;
 use super::entry::Answer;
@@ -20,6 +20,9 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Clients may keep an answer for themselves and must ask whether it still holds: they add nothing to its age.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, no-cache");
+
+/// Headers that an answer gets, here and by the layers around: room for them is made once.
+const HEADERS: usize = 10;
 
 /// What a request says to the cache: its path and query, and its conditions.
 #[derive(Debug, Clone)]
@@ -62,14 +65,14 @@ impl Question {
     }
 
     /// Whether the client has this version. RFC 9110, section 13.1.2: a weak tag is as good as a strong one, `*` is any.
-    fn has(&self, etag: &str) -> bool {
+    fn has(&self, etag: &HeaderValue) -> bool {
         self.if_none_match
             .iter()
             .filter_map(|value| value.to_str().ok())
             // Tags of ours have no comma; one of somebody else's that is cut into pieces matches none of ours.
             .flat_map(|value| value.split(','))
             .map(str::trim)
-            .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+            .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == *etag)
     }
 }
 
@@ -84,12 +87,11 @@ pub(crate) async fn cached<T: Serialize>(
 ) -> Result<Response, Problem> {
     let cache = &state.cache;
     let key = cache.key(&question.uri);
-    let asked = cache.get(key, question.about, question.refresh, load);
-    match asked.instrument(tracing::info_span!("cache")).await {
+    match cache.get(key, question.about, question.refresh, load).await {
         Ok(served) => respond(cache, &question, &served),
         Err(problem) => {
             let why = if question.refresh { "request" } else { "miss" };
-            Err(problem.with_header(CACHE_STATUS, status(&format!("fwd={why}"))))
+            Err(problem.with_header(CACHE_STATUS, status(format_args!("fwd={why}"))))
         }
     }
 }
@@ -97,7 +99,7 @@ pub(crate) async fn cached<T: Serialize>(
 fn respond(cache: &ReadCache, question: &Question, served: &Served) -> Result<Response, Problem> {
     let (entry, now) = (&served.entry, cache.now());
     let age = HeaderValue::from(entry.age(now));
-    let status = status(&told(served, now));
+    let status = told(served, now);
     let body = match &entry.answer {
         Answer::Found(body) => body.clone(),
         Answer::Absent(detail) => {
@@ -112,9 +114,9 @@ fn respond(cache: &ReadCache, question: &Question, served: &Served) -> Result<Re
         let media_type = HeaderValue::from_static("application/json");
         ([(header::CONTENT_TYPE, media_type)], body).into_response()
     };
-    let etag = HeaderValue::from_str(&entry.etag).map_err(Problem::internal)?;
     let headers = response.headers_mut();
-    headers.insert(header::ETAG, etag);
+    headers.reserve(HEADERS);
+    headers.insert(header::ETAG, entry.etag.clone());
     headers.insert(header::AGE, age);
     headers.insert(header::CACHE_CONTROL, CACHE_CONTROL);
     headers.insert(CACHE_STATUS, status);
@@ -123,22 +125,22 @@ fn respond(cache: &ReadCache, question: &Question, served: &Served) -> Result<Re
 
 /// The parameters of RFC 9211, section 2. A stale answer is a hit whose time to live is negative, also if it was a
 /// record that outdated it and not time.
-fn told(served: &Served, now: DateTime<Utc>) -> String {
+fn told(served: &Served, now: DateTime<Utc>) -> HeaderValue {
     let ttl = (served.entry.fresh_until - now)
         .num_milliseconds()
         .div_euclid(1_000);
     match served.how {
-        How::Hit(tier) => format!("hit; ttl={ttl}; detail={}", tier.as_str()),
-        How::Stale => format!("hit; ttl={}; detail=stale", ttl.min(-1)),
-        How::Missed { collapsed: false } => "fwd=miss; stored".to_owned(),
-        How::Missed { collapsed: true } => "fwd=miss; collapsed".to_owned(),
-        How::Bypassed => "fwd=request; stored".to_owned(),
+        How::Hit(tier) => status(format_args!("hit; ttl={ttl}; detail={}", tier.as_str())),
+        How::Stale => status(format_args!("hit; ttl={}; detail=stale", ttl.min(-1))),
+        How::Missed { collapsed: false } => status(format_args!("fwd=miss; stored")),
+        How::Missed { collapsed: true } => status(format_args!("fwd=miss; collapsed")),
+        How::Bypassed => status(format_args!("fwd=request; stored")),
     }
 }
 
-fn status(parameters: &str) -> HeaderValue {
+fn status(parameters: Arguments<'_>) -> HeaderValue {
     // Nothing but ASCII goes in.
-    HeaderValue::from_str(&format!("context-api; {parameters}"))
+    HeaderValue::try_from(format!("context-api; {parameters}"))
         .unwrap_or_else(|_| HeaderValue::from_static("context-api"))
 }
 
@@ -169,6 +171,7 @@ mod tests {
 
     #[test]
     fn any_of_the_tags_is_enough() {
+        let tag = HeaderValue::from_static("\"a\"");
         for (value, expected) in [
             ("\"a\"", true),
             ("W/\"a\"", true),
@@ -178,8 +181,8 @@ mod tests {
             ("\"ab\"", false),
         ] {
             let asked = question(&[(header::IF_NONE_MATCH, value)]);
-            assert_eq!(asked.has("\"a\""), expected, "{value}");
+            assert_eq!(asked.has(&tag), expected, "{value}");
         }
-        assert!(!question(&[]).has("\"a\""));
+        assert!(!question(&[]).has(&tag));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicUsize;
 
+use audit_store::reader::{Changed, Look};
 use serde_json::json;
 use tokio::sync::Notify;
 
@@ -21,10 +22,16 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
+        Self::renewing(Duration::ZERO)
+    }
+
+    /// One that loads answers again in their last moments.
+    fn renewing(renew_before: Duration) -> Self {
         let clock = Clock::manual("2026-03-10T12:00:00Z".parse().unwrap());
         let config = CacheConfig {
             memory_max_bytes: 1_000_000,
             ttl: TTL,
+            renew_before,
             negative_ttl: NEGATIVE_TTL,
             stale_for: STALE_FOR,
             ..CacheConfig::off()
@@ -55,6 +62,14 @@ impl Fixture {
                 .get(key("/"), About::Records, false, self.load(problem))
                 .await,
         )
+    }
+
+    /// Misses once, and hits so often.
+    async fn ask_often(&self, hits: usize) {
+        assert_eq!(self.ask(None).await, told("1", MISSED));
+        for _ in 0..hits {
+            assert_eq!(self.ask(None).await, told("1", HIT));
+        }
     }
 
     fn loads(&self) -> usize {
@@ -154,6 +169,101 @@ async fn an_answer_is_told_again_for_its_lifetime_and_not_after() {
     assert_eq!(fixture.ask(None).await, told("1", HIT));
     fixture.clock.advance(TTL / 10);
     assert_eq!(fixture.ask(None).await, told("2", MISSED));
+}
+
+/// A moment in which every answer is told still, and soon none is.
+const LAST_MOMENT: Duration = Duration::from_millis(8_999);
+const RENEW_BEFORE: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn an_answer_that_is_asked_for_often_is_renewed_before_its_time_and_nobody_waits() {
+    let fixture = Fixture::renewing(RENEW_BEFORE);
+    fixture.ask_often(2).await;
+    // In the last two of nine to ten seconds.
+    fixture.clock.advance(Duration::from_millis(6_999));
+    assert_eq!(fixture.ask(None).await, told("1", HIT));
+    tokio::task::yield_now().await;
+    assert_eq!(fixture.loads(), 1, "it has more than two seconds left");
+    fixture.clock.advance(LAST_MOMENT - Duration::from_millis(6_999));
+    assert_eq!(fixture.ask(None).await, told("1", HIT));
+    tokio::task::yield_now().await;
+    assert_eq!(fixture.ask(None).await, told("2", HIT));
+    fixture.clock.advance(LAST_MOMENT);
+    assert_eq!(fixture.ask(None).await, told("2", HIT), "a whole life begins");
+    assert_eq!(fixture.loads(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_asked_for_now_and_then_is_not_renewed() {
+    let fixture = Fixture::renewing(RENEW_BEFORE);
+    fixture.ask_often(1).await;
+    fixture.clock.advance(LAST_MOMENT);
+    assert_eq!(fixture.ask(None).await, told("1", HIT));
+    tokio::task::yield_now().await;
+    assert_eq!(fixture.loads(), 1);
+    // Nor is any, unless it is configured.
+    let fixture = Fixture::new();
+    fixture.ask_often(5).await;
+    fixture.clock.advance(LAST_MOMENT);
+    assert_eq!(fixture.ask(None).await, told("1", HIT));
+    tokio::task::yield_now().await;
+    assert_eq!(fixture.loads(), 1);
+}
+
+#[tokio::test]
+async fn of_a_short_life_the_first_half_is_not_spent_on_renewals() {
+    let fixture = Fixture::renewing(Duration::from_secs(3_600));
+    fixture.ask_often(5).await;
+    fixture.clock.advance(TTL * 9 / 20);
+    assert_eq!(fixture.ask(None).await, told("1", HIT));
+    tokio::task::yield_now().await;
+    assert_eq!(fixture.loads(), 1);
+    fixture.clock.advance(TTL / 20);
+    assert_eq!(fixture.ask(None).await, told("1", HIT));
+    tokio::task::yield_now().await;
+    assert_eq!(fixture.loads(), 2);
+}
+
+#[tokio::test]
+async fn a_renewal_that_fails_costs_the_answer_nothing() {
+    let fixture = Fixture::renewing(RENEW_BEFORE);
+    fixture.ask_often(2).await;
+    fixture.clock.advance(LAST_MOMENT);
+    assert_eq!(fixture.ask(away()).await, told("1", HIT));
+    tokio::task::yield_now().await;
+    assert_eq!(fixture.loads(), 2);
+    // The database is known to be away: it is left alone until the answer's time is over.
+    assert_eq!(fixture.ask(None).await, told("1", HIT));
+    tokio::task::yield_now().await;
+    assert_eq!(fixture.loads(), 2);
+    fixture.clock.advance(TTL - LAST_MOMENT);
+    assert_eq!(fixture.ask(None).await, told("3", MISSED));
+}
+
+#[tokio::test]
+async fn a_change_that_is_found_during_a_renewal_outdates_both_answers() {
+    let fixture = Fixture::renewing(RENEW_BEFORE);
+    fixture.ask_often(2).await;
+    fixture.clock.advance(LAST_MOMENT);
+    let (load, gate) = (fixture.load(None), Arc::new(Notify::new()));
+    let opened = Arc::clone(&gate);
+    let slow = async move {
+        let number = load.await;
+        opened.notified().await;
+        number
+    };
+    let kept = fixture.cache.get(key("/"), About::Records, false, slow).await;
+    assert_eq!(tell(kept), told("1", HIT));
+    tokio::task::yield_now().await;
+    assert_eq!(fixture.loads(), 2, "the renewal has read what there was");
+
+    fixture.cache.shared.changes.found(&Look {
+        horizon: 2,
+        end: 2,
+        changed: Changed::Records { incidents: vec![7] },
+    });
+    let (after, ()) = tokio::join!(fixture.ask(None), async { gate.notify_one() });
+    assert_eq!(after, told("3", MISSED));
 }
 
 #[tokio::test]

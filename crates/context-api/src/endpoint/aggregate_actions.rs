@@ -119,7 +119,7 @@ pub(crate) async fn get(
     let scope = Scope::from_query(&mut query, state.clock.now());
     let limit = scope::limit(&mut query);
     query.finish()?;
-    let reader = state.reader.clone();
+    let reader = state.reader();
     cached(&state, question, async move {
         let counts = reader
             .actions(&scope.filter, &scope.windows, limit)

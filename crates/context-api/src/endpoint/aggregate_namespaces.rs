@@ -121,7 +121,7 @@ pub(crate) async fn get(
     let scope = Scope::from_query(&mut query, state.clock.now());
     let limit = scope::limit(&mut query);
     query.finish()?;
-    let reader = state.reader.clone();
+    let reader = state.reader();
     cached(&state, question, async move {
         let counts = reader
             .namespaces(&scope.filter, &scope.windows, limit)

@@ -76,7 +76,7 @@ pub(crate) async fn get(
 ) -> Result<Response, Problem> {
     let scope = Scope::from_query(&mut query, state.clock.now());
     query.finish()?;
-    let reader = state.reader.clone();
+    let reader = state.reader();
     cached(&state, question, async move {
         let counts = reader
             .severities(&scope.filter, &scope.windows)

@@ -252,7 +252,7 @@ pub(crate) async fn get(
     question: Question,
 ) -> Result<Response, Problem> {
     let (filter, range) = parse(query, state.clock.now())?;
-    let reader = state.reader.clone();
+    let reader = state.reader();
     cached(&state, question, async move {
         let found = reader.target(&filter).await.map_err(problems::of_store)?;
         Ok(Context::new(found, filter, range))

@@ -74,7 +74,7 @@ pub(crate) async fn get(
 ) -> Result<Response, Problem> {
     let id = path.id("id")?;
     query.finish()?;
-    let reader = state.reader.clone();
+    let reader = state.reader();
     cached(&state, question.about_incident(id), async move {
         let found = reader.incident(id).await.map_err(problems::of_store)?;
         found

@@ -250,7 +250,7 @@ pub(crate) async fn get(
     let asked = state.clone();
     cached(&state, question, async move {
         let history = asked
-            .reader
+            .reader()
             .history(&request.filter, request.limit)
             .await
             .map_err(problems::of_store)?;
@@ -268,7 +268,7 @@ pub(crate) async fn get(
 async fn similar(state: &State, request: &Request, to: i64) -> Result<Option<Vec<Hit>>, Problem> {
     let model = identity(state.embeddings.embedder().model());
     let vector = state
-        .reader
+        .reader()
         .vector_of_incident(to, &model)
         .await
         .map_err(problems::of_store)?
@@ -289,7 +289,7 @@ async fn similar(state: &State, request: &Request, to: i64) -> Result<Option<Vec
         except: Some(to),
     };
     let began = Instant::now();
-    let found = state.reader.search(&search).await;
+    let found = state.reader().search(&search).await;
     state.metrics.observe_search(began.elapsed());
     found.map(Some).map_err(problems::of_store)
 }

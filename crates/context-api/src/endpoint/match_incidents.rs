@@ -80,7 +80,7 @@ async fn like_text(
         min_similarity: request.min_similarity.map(least_similarity),
     };
     let began = Instant::now();
-    let found = state.reader.search_fused(&question).await;
+    let found = state.reader().search_fused(&question).await;
     state.metrics.observe_search(began.elapsed());
     Ok((found.map_err(problems::of_store)?, searched_by))
 }
@@ -106,7 +106,7 @@ async fn vector_of_text(state: &State, text: Option<&str>) -> Result<Option<Vec<
 async fn like_incident(state: &State, request: Request, id: i64) -> Result<Vec<Found>, Problem> {
     let model = identity(state.embeddings.embedder().model());
     let vector = state
-        .reader
+        .reader()
         .vector_of_incident(id, &model)
         .await
         .map_err(problems::of_store)?
@@ -121,7 +121,7 @@ async fn like_incident(state: &State, request: Request, id: i64) -> Result<Vec<F
         except: Some(id),
     };
     let began = Instant::now();
-    let hits = state.reader.search(&search).await;
+    let hits = state.reader().search(&search).await;
     state.metrics.observe_search(began.elapsed());
     let hits = hits.map_err(problems::of_store)?;
     Ok((1..)

@@ -44,7 +44,7 @@ pub(crate) async fn get(
     question: Question,
 ) -> Result<Response, Problem> {
     let key = key(&path, query)?;
-    let (reader, now) = (state.reader.clone(), state.clock.now());
+    let (reader, now) = (state.reader(), state.clock.now());
     cached(&state, question, async move {
         let found = reader
             .recovery(&key, now, TimeDelta::days(LOOK_BACK_DAYS))

@@ -40,7 +40,7 @@ pub(crate) async fn get(
     question: Question,
 ) -> Result<Response, Problem> {
     let request = Request::parse(query, state.clock.now())?;
-    let reader = state.reader.clone();
+    let reader = state.reader();
     cached(&state, question, async move {
         let scope = &request.scope;
         let rates = reader

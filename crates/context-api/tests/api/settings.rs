@@ -59,7 +59,7 @@ const SHOWN: &[(&str, &str, &str)] = &[
     (
         "cache.memory_max_bytes",
         "context-api/src/cache/memory.rs",
-        "memory_is_bounded_in_bytes_and_keeps_the_newest",
+        "memory_is_bounded_in_bytes_and_keeps_what_was_used_last",
     ),
     (
         "cache.negative_ttl",
@@ -80,6 +80,11 @@ const SHOWN: &[(&str, &str, &str)] = &[
         "cache.refresh_interval",
         "testkit/tests/recall/freshness.rs",
         "a_record_is_in_every_answer_after_a_look_and_without_looks_in_none",
+    ),
+    (
+        "cache.renew_before",
+        "context-api/src/cache/tests.rs",
+        "an_answer_that_is_asked_for_often_is_renewed_before_its_time_and_nobody_waits",
     ),
     (
         "cache.stale_for",

@@ -1,14 +1,25 @@
 //! The layer that lets no request pass whose caller may not do what it does.
 
-use axum::{
-    Router,
-    extract::{Request, State},
-    http::header,
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
 };
 
-use super::{Access, Authenticator};
+use axum::{
+    Router,
+    extract::Request,
+    http::header,
+    response::{IntoResponse, Response},
+    routing::{Route, future::RouteFuture},
+};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Either},
+};
+use tower::{Layer, Service};
+
+use super::{Access, Authenticator, Caller};
 use crate::extract;
 
 /// Lets only callers with this access reach `router`: its routes, and its answers to unknown paths and methods.
@@ -24,33 +35,76 @@ pub fn require<S>(router: Router<S>, authenticator: Authenticator, access: Acces
 where
     S: Clone + Send + Sync + 'static,
 {
-    let guard = Guard {
+    router.layer(Guard(Arc::new(Demand {
         authenticator,
         access,
-    };
-    router.layer(middleware::from_fn_with_state(guard, pass))
+        everybody: Caller::anonymous(),
+    })))
 }
 
 #[derive(Clone)]
-struct Guard {
+struct Guard(Arc<Demand>);
+
+struct Demand {
     authenticator: Authenticator,
     access: Access,
+    /// The caller of every request where nobody is asked who they are.
+    everybody: Caller,
 }
 
-async fn pass(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let Guard {
-        authenticator,
-        access,
-    } = guard;
-    match authenticator.authenticate(request.headers(), access).await {
-        Ok(caller) => {
-            request.headers_mut().remove(header::AUTHORIZATION);
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(problem) => {
-            extract::discard_body(request).await;
-            problem.into_response()
+/// A guarded route. Copies share it.
+#[derive(Clone)]
+struct Guarded {
+    demand: Arc<Demand>,
+    inside: Arc<Route>,
+}
+
+impl Layer<Route> for Guard {
+    type Service = Guarded;
+
+    fn layer(&self, inside: Route) -> Guarded {
+        Guarded {
+            demand: Arc::clone(&self.0),
+            inside: Arc::new(inside),
         }
     }
+}
+
+impl Service<Request> for Guarded {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<RouteFuture<Infallible>, BoxFuture<'static, Result<Response, Infallible>>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // A route always is.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let inside = Route::clone(&self.inside);
+        if self.demand.authenticator.is_enabled() {
+            Either::Right(pass(Arc::clone(&self.demand), inside, request).boxed())
+        } else {
+            Either::Left(enter(inside, request, self.demand.everybody.clone()))
+        }
+    }
+}
+
+async fn pass(demand: Arc<Demand>, inside: Route, request: Request) -> Result<Response, Infallible> {
+    let asked = demand
+        .authenticator
+        .authenticate(request.headers(), demand.access);
+    match asked.await {
+        Ok(caller) => enter(inside, request, caller).await,
+        Err(problem) => {
+            extract::discard_body(request).await;
+            Ok(problem.into_response())
+        }
+    }
+}
+
+fn enter(mut inside: Route, mut request: Request, caller: Caller) -> RouteFuture<Infallible> {
+    request.headers_mut().remove(header::AUTHORIZATION);
+    request.extensions_mut().insert(caller);
+    inside.call(request)
 }

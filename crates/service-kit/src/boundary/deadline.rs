@@ -1,13 +1,17 @@
 //! No answer takes longer than the deadline, and handlers know when that is.
 
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use axum::{
-    extract::{Request, State},
-    middleware::Next,
     response::{IntoResponse, Response},
+    routing::future::RouteFuture,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Timeout};
 
 use crate::problem::{Problem, ProblemKind};
 
@@ -16,16 +20,20 @@ use crate::problem::{Problem, ProblemKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline(pub Instant);
 
-pub(super) async fn enforce(State(deadline): State<Duration>, mut request: Request, next: Next) -> Response {
-    let at = Instant::now() + deadline;
-    request.extensions_mut().insert(Deadline(at));
-    match timeout_at(at, next.run(request)).await {
-        Ok(response) => response,
+/// The answer of the inside, or a 504 once it has taken as long as `deadline`.
+pub(super) fn poll(
+    inside: Pin<&mut Timeout<RouteFuture<Infallible>>>,
+    deadline: Duration,
+    context: &mut Context<'_>,
+) -> Poll<Response> {
+    Poll::Ready(match ready!(inside.poll(context)) {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
         Err(_elapsed) => Problem::new(ProblemKind::GATEWAY_TIMEOUT)
             .with_detail(format!(
                 "There was no answer within {}. What was asked for may have happened or may yet happen.",
                 humantime::format_duration(deadline)
             ))
             .into_response(),
-    }
+    })
 }

@@ -1,13 +1,12 @@
 //! A panic is a 500, not a broken connection.
 
-use std::{any::Any, panic::AssertUnwindSafe};
-
-use axum::{
-    extract::Request,
-    middleware::Next,
-    response::{IntoResponse, Response},
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::Poll,
 };
-use futures::FutureExt;
+
+use axum::response::{IntoResponse, Response};
 
 use crate::problem::Problem;
 
@@ -15,12 +14,12 @@ use crate::problem::Problem;
 #[error("the handler panicked: {0}")]
 struct Panicked(String);
 
-pub(super) async fn catch(request: Request, next: Next) -> Response {
+/// What `poll` gives, or a 500 if it panics.
+pub(super) fn caught(poll: impl FnOnce() -> Poll<Response>) -> Poll<Response> {
     // Unwind safe: the request and the future are gone after a panic, and shared state is behind locks that poison.
-    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-        Ok(response) => response,
-        Err(payload) => Problem::internal(Panicked(message(payload.as_ref()))).into_response(),
-    }
+    catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|payload| {
+        Poll::Ready(Problem::internal(Panicked(message(payload.as_ref()))).into_response())
+    })
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {

@@ -68,8 +68,12 @@ impl RequestIds {
         const VARIANT_RFC: u128 = 0b10 << 62;
         let random: u128 = self.0.lock().unwrap_or_else(PoisonError::into_inner).random();
         let bits = (random & !(0xf << 76) & !(0b11 << 62)) | VERSION_4 | VARIANT_RFC;
+        let mut digits = [0; 32];
+        for (at, digit) in digits.iter_mut().enumerate() {
+            *digit = b"0123456789abcdef"[(bits >> (124 - 4 * at) & 0xf) as usize];
+        }
         #[expect(clippy::expect_used, reason = "hex digits are a valid header value")]
-        RequestId(HeaderValue::try_from(format!("{bits:032x}")).expect("hex digits are a header value"))
+        RequestId(HeaderValue::from_bytes(&digits).expect("hex digits are a header value"))
     }
 
     pub(super) fn take_or_make(&self, headers: &HeaderMap) -> RequestId {

@@ -2,11 +2,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes of all bodies of a service that are being read or worked on.
@@ -15,9 +10,12 @@ pub(crate) struct BodyBudget {
     bytes: Arc<Semaphore>,
 }
 
-/// What one request has of the budget. Clones are one share.
+/// What one request has of the budget. Clones are one share; it is given back with the last of them.
+///
+/// [`boundary::stack`](crate::boundary::stack) gives each request one, and holds it until the request is answered: until
+/// then what was made of the body is there, even if the body itself is not.
 #[derive(Clone, Debug)]
-pub(super) struct Share {
+pub(crate) struct Share {
     budget: BodyBudget,
     taken: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
 }
@@ -33,6 +31,14 @@ impl BodyBudget {
 }
 
 impl Share {
+    /// Nothing yet.
+    pub(crate) fn of(budget: &BodyBudget) -> Self {
+        Self {
+            budget: budget.clone(),
+            taken: Arc::default(),
+        }
+    }
+
     /// Takes so many bytes more, or none if there is no room for all of them.
     pub(super) fn grow(&self, bytes: usize) -> bool {
         let permit = u32::try_from(bytes)
@@ -50,19 +56,6 @@ impl Share {
     }
 }
 
-/// Gives each request a share, and takes it back when the request is answered: until then what was made of the body is
-/// there, even if the body itself is not.
-pub(crate) async fn account(State(budget): State<BodyBudget>, mut request: Request, next: Next) -> Response {
-    let share = Share {
-        budget,
-        taken: Arc::default(),
-    };
-    request.extensions_mut().insert(share.clone());
-    let response = next.run(request).await;
-    drop(share);
-    response
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,10 +63,7 @@ mod tests {
     #[test]
     fn shares_grow_within_the_budget_and_give_back_what_they_had() {
         let budget = BodyBudget::new(100);
-        let share = || Share {
-            budget: budget.clone(),
-            taken: Arc::default(),
-        };
+        let share = || Share::of(&budget);
         let (one, other) = (share(), share());
         assert!(one.grow(60) && one.grow(30));
         assert!(!other.grow(11));

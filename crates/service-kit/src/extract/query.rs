@@ -212,6 +212,9 @@ const INVALID_ENCODING: &str = "must be percent-encoded UTF-8";
 
 /// Form decoding, but strict: `None` for a `%` without two hex digits and for bytes that are not UTF-8.
 fn decode(raw: &str) -> Option<String> {
+    if !raw.bytes().any(|byte| matches!(byte, b'+' | b'%')) {
+        return Some(raw.to_owned());
+    }
     let spaced = raw.replace('+', " ");
     let well_escaped = spaced.split('%').skip(1).all(|rest| {
         rest.as_bytes()

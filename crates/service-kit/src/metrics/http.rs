@@ -3,6 +3,7 @@
 use std::{
     fmt,
     hash::{Hash, Hasher},
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -33,6 +34,21 @@ pub struct HttpMetrics {
     requests: Family<RequestLabels, Counter>,
     duration: Family<DurationLabels, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
+}
+
+/// Series that one route is likely to need: its answers have few statuses and problems.
+const KEPT_SERIES: usize = 4;
+
+/// The first few series of a route, kept beside it: to find one by its labels takes two locks and hashes all of them,
+/// for every request.
+#[derive(Debug, Default)]
+pub(crate) struct Series([OnceLock<(RequestLabels, Counted)>; KEPT_SERIES]);
+
+/// Where one combination of labels is counted.
+#[derive(Clone, Debug)]
+struct Counted {
+    requests: Counter,
+    duration: Histogram,
 }
 
 /// One finished request.
@@ -72,7 +88,8 @@ impl HttpMetrics {
         self.in_flight.inc();
     }
 
-    pub(crate) fn finished(&self, request: Finished) {
+    /// Counts a request of the route that keeps `series`.
+    pub(crate) fn finished(&self, request: Finished, series: &Series) {
         let Finished {
             method,
             route,
@@ -81,28 +98,44 @@ impl HttpMetrics {
             duration,
         } = request;
         self.in_flight.dec();
-        let status_class = match status.as_u16() / 100 {
-            1 => "1xx",
-            2 => "2xx",
-            3 => "3xx",
-            4 => "4xx",
-            _ => "5xx",
+        let labels = RequestLabels {
+            method,
+            route,
+            status: status.as_u16(),
+            problem,
         };
-        self.duration
-            .get_or_create(&DurationLabels {
-                method,
-                route: route.clone(),
-                status_class,
-            })
-            .observe(duration.as_secs_f64());
-        self.requests
-            .get_or_create(&RequestLabels {
-                method,
-                route,
-                status: status.as_u16(),
-                problem,
-            })
-            .inc();
+        let seconds = duration.as_secs_f64();
+        for kept in &series.0 {
+            let (of, counted) = kept.get_or_init(|| (labels.clone(), self.counted(&labels)));
+            if *of == labels {
+                return counted.count(seconds);
+            }
+        }
+        self.counted(&labels).count(seconds);
+    }
+
+    fn counted(&self, labels: &RequestLabels) -> Counted {
+        Counted {
+            requests: self.requests.get_or_create_owned(labels),
+            duration: self.duration.get_or_create_owned(&DurationLabels {
+                method: labels.method,
+                route: labels.route.clone(),
+                status_class: match labels.status / 100 {
+                    1 => "1xx",
+                    2 => "2xx",
+                    3 => "3xx",
+                    4 => "4xx",
+                    _ => "5xx",
+                },
+            }),
+        }
+    }
+}
+
+impl Counted {
+    fn count(&self, seconds: f64) {
+        self.duration.observe(seconds);
+        self.requests.inc();
     }
 }
 
@@ -168,5 +201,40 @@ pub(crate) fn method_label(method: &Method) -> &'static str {
         "OPTIONS" => "OPTIONS",
         "PATCH" => "PATCH",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{registry, render};
+
+    #[test]
+    fn a_route_with_more_series_than_are_kept_counts_all_of_them() {
+        let mut registry = registry("kit");
+        let (metrics, series) = (HttpMetrics::register(&mut registry), Series::default());
+        for _ in 0..2 {
+            for status in 200..207 {
+                metrics.started();
+                let request = Finished {
+                    method: "GET",
+                    route: Route::new(None),
+                    status: StatusCode::from_u16(status).unwrap(),
+                    problem: "",
+                    duration: Duration::from_millis(1),
+                };
+                metrics.finished(request, &series);
+            }
+        }
+        let text = render(&registry).unwrap();
+        for status in 200..207 {
+            let line = format!(
+                "kit_http_requests_total{{method=\"GET\",route=\"unmatched\",status=\"{status}\",problem=\"\"}} 2\n"
+            );
+            assert!(text.contains(&line), "no {line} in {text}");
+        }
+        let duration = r#"kit_http_request_duration_seconds_count{method="GET",route="unmatched",status_class="2xx"} 14"#;
+        assert!(text.contains(duration), "{text}");
+        assert!(text.contains("\nkit_http_requests_in_flight 0\n"));
     }
 }

@@ -8,6 +8,8 @@
 //!
 //! There is no partition key (`pk`): it would be the name of the caller, who knows it.
 
+use std::fmt::Write as _;
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::bucket::{Bucket, Policy};
@@ -18,21 +20,38 @@ pub const RATE_LIMIT_POLICY_HEADER: HeaderName = HeaderName::from_static("rateli
 /// Header that says what is left.
 pub const RATE_LIMIT_HEADER: HeaderName = HeaderName::from_static("ratelimit");
 
-/// Puts both headers into `headers`, as of now.
-pub(super) fn put(headers: &mut HeaderMap, buckets: [&Bucket; 2]) {
-    let policies = buckets.map(|bucket| granted(bucket.policy())).join(", ");
-    let left = buckets
-        .map(|bucket| format!("\"{}\";r={};t=1", bucket.policy().name, bucket.available()))
-        .join(", ");
-    for (name, value) in [(RATE_LIMIT_POLICY_HEADER, policies), (RATE_LIMIT_HEADER, left)] {
-        // Names of policies are ours, the rest is digits: it is always a value.
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
-        }
+/// Room for what is left of two policies.
+const LEFT_BYTES: usize = 64;
+
+/// Puts both headers into `headers`: what was [`granted`], and what is left of it as of now.
+pub(super) fn put(headers: &mut HeaderMap, granted: HeaderValue, buckets: [&Bucket; 2]) {
+    let mut left = String::with_capacity(LEFT_BYTES);
+    for bucket in buckets {
+        let separator = if left.is_empty() { "" } else { ", " };
+        let (name, units) = (bucket.policy().name, bucket.available());
+        // Writing to a string does not fail.
+        let _ = write!(left, "{separator}\"{name}\";r={units};t=1");
     }
+    headers.insert(RATE_LIMIT_POLICY_HEADER, granted);
+    headers.insert(RATE_LIMIT_HEADER, value(left));
 }
 
-fn granted(policy: Policy) -> String {
-    let window_seconds = policy.burst.get().div_ceil(policy.per_second.get());
-    format!("\"{}\";q={};w={window_seconds}", policy.name, policy.burst)
+/// The value of the header that says what two policies grant.
+pub(super) fn granted(policies: [Policy; 2]) -> HeaderValue {
+    let told = policies.map(
+        |Policy {
+             name,
+             per_second,
+             burst,
+         }| {
+            let window_seconds = burst.get().div_ceil(per_second.get());
+            format!("\"{name}\";q={burst};w={window_seconds}")
+        },
+    );
+    value(told.join(", "))
+}
+
+fn value(text: String) -> HeaderValue {
+    // Names of policies are ours, the rest is digits: it is always a value.
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

@@ -2,19 +2,15 @@
 
 use std::{fmt, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use axum::Router;
 use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
 
-use super::ServerConfig;
+use super::{ServerConfig, port::Switch};
 use crate::shutdown::Shutdown;
 
 /// Connections open at once on the metrics address: a few scrapers and probes.
@@ -124,7 +120,7 @@ impl Limits {
 /// which closes itself after the answer in progress. Dropping the answer cuts them off.
 pub(super) async fn run(
     listener: TcpListener,
-    router: Router,
+    service: Switch,
     limits: Limits,
     stop: Shutdown,
 ) -> JoinSet<()> {
@@ -140,7 +136,7 @@ pub(super) async fn run(
         let Some((stream, permit)) = accepted else {
             continue;
         };
-        let connection = serve(stream, router.clone(), limits, stop.clone());
+        let connection = serve(stream, service.clone(), limits, stop.clone());
         connections.spawn(async move {
             connection.await;
             drop(permit);
@@ -180,12 +176,12 @@ async fn accept(
     }
 }
 
-async fn serve(stream: TcpStream, router: Router, limits: Limits, stop: Shutdown) {
+async fn serve(stream: TcpStream, service: Switch, limits: Limits, stop: Shutdown) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read_timeout)
         .max_header_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,

@@ -6,9 +6,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use axum::{Router, extract::Request, response::Response};
+use axum::{Router, response::Response, routing::future::RouteFuture};
+use hyper::body::Incoming;
 use tokio::{net::TcpListener, task::JoinSet};
-use tower::ServiceExt;
+use tower::Service;
 
 use super::listener::{self, Limits};
 use crate::shutdown::Shutdown;
@@ -45,9 +46,12 @@ impl Port {
     /// Listens, if it does not yet, and answers with `early` until the service is there.
     pub(super) fn open(&mut self, early: &Router) {
         if let Some(listener) = self.listener.take() {
-            let router = switching(early.clone(), Arc::clone(&self.service));
+            let switch = Switch {
+                early: early.clone(),
+                service: Arc::clone(&self.service),
+            };
             self.task
-                .spawn(listener::run(listener, router, self.limits, self.stop.clone()));
+                .spawn(listener::run(listener, switch, self.limits, self.stop.clone()));
         }
     }
 
@@ -68,13 +72,20 @@ impl Port {
     }
 }
 
-/// Asks at each request who answers.
-fn switching(early: Router, service: Arc<OnceLock<Router>>) -> Router {
-    Router::new().fallback(move |request: Request| {
-        let router = service.get().unwrap_or(&early).clone();
-        async move {
-            let answer: Result<Response, Infallible> = router.oneshot(request).await;
-            answer
-        }
-    })
+/// Asks at each request who answers. Not a router of its own, which would cost each request as much as a layer.
+#[derive(Clone, Debug)]
+pub(super) struct Switch {
+    early: Router,
+    service: Arc<OnceLock<Router>>,
+}
+
+impl hyper::service::Service<hyper::Request<Incoming>> for Switch {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = RouteFuture<Infallible>;
+
+    fn call(&self, request: hyper::Request<Incoming>) -> Self::Future {
+        // A router is always ready, and nothing of an answer happens before it is polled.
+        self.service.get().unwrap_or(&self.early).clone().call(request)
+    }
 }

@@ -71,6 +71,8 @@ impl Replica {
         let config = CacheConfig {
             memory_max_bytes: 1_000_000,
             ttl: TTL,
+            // What is loaded, and when, is what these tests are about.
+            renew_before: Duration::ZERO,
             refresh_interval,
             negative_ttl: Duration::from_secs(1),
             stale_for: STALE_FOR,

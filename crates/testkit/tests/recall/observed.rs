@@ -179,6 +179,7 @@ async fn every_family_says_what_it_is_and_scraping_changes_nothing() {
         ("contextapi_cache_memory_entries", "gauge"),
         ("contextapi_cache_redis_connected", "gauge"),
         ("contextapi_cache_redis_written", "counter"),
+        ("contextapi_cache_renewals", "counter"),
         ("contextapi_cache_stale_served", "counter"),
         ("contextapi_database_connections", "gauge"),
         ("contextapi_database_connections_idle", "gauge"),
