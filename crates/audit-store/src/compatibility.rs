@@ -12,7 +12,7 @@ pub const MIN_PGVECTOR: PgvectorVersion = PgvectorVersion(0, 8, 0);
 /// Oldest pgvector without a known defect in concurrent INSERT and VACUUM of HNSW indexes (fixed up to 0.8.4).
 pub const SAFE_PGVECTOR: PgvectorVersion = PgvectorVersion(0, 8, 4);
 /// Version of the context views this code was written for.
-pub const CONTRACT_VERSION: i32 = 1;
+pub const CONTRACT_VERSION: i32 = 2;
 
 /// A version of pgvector: major, minor, patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

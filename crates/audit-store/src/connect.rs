@@ -8,6 +8,9 @@ use sqlx::{Connection, PgConnection, PgPool};
 
 use crate::{SchemaName, StoreError};
 
+/// Statements that a connection of the reader keeps prepared, more than it has.
+const READER_STATEMENTS: usize = 256;
+
 /// Where the database is and how many connections to it to hold.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
@@ -98,7 +101,9 @@ impl ConnectOptions {
     }
 
     fn reader(&self) -> Result<PgConnectOptions, StoreError> {
-        Ok(self.parse()?.options(self.session()).options([
+        // Room for every statement of a reader: one that is put out takes its kept plan along.
+        let connect = self.parse()?.statement_cache_capacity(READER_STATEMENTS);
+        Ok(connect.options(self.session()).options([
             ("search_path", self.schema.reader_search_path()),
             ("default_transaction_read_only", "on".to_owned()),
             // Optional filters are written `$1 IS NULL OR column = $1`: only a plan made for the values at hand

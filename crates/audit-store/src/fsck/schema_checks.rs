@@ -118,7 +118,7 @@ const VIEWS: Check = Check::error(
 );
 
 /// The contract, as far as names go: the views of the context schema with their columns.
-const CONTRACT_VIEWS: [(&str, &str); 10] = [
+const CONTRACT_VIEWS: [(&str, &str); 12] = [
     (
         "analyses",
         "id incident_id namespace name created_at remediation_request_ref signal_type signal_context llm_provider \
@@ -153,7 +153,9 @@ const CONTRACT_VIEWS: [(&str, &str); 10] = [
          priority message reason error_message root_cause workflow labels original_payload correlation_id start_time \
          end_time duration_ms recorded_by created_at updated_at embedding_id embedding last_event_id words",
     ),
+    ("instances", "id created_at"),
     ("related_words", "record_kind incident_id embedding_id words"),
+    ("remediations", "id cluster environment severity phase created_at"),
     ("texts", "id model text embedding"),
     (
         "workflows",

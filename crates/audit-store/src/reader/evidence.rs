@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use super::IncidentFilter;
-use super::filter::filtered;
+use super::filter::within;
 use super::search::Candidate;
+use super::snapshot::Snapshot;
 use crate::StoreError;
 
 /// Of the incidents with one text, the newest that are counted; a text of a storm may belong to a hundred thousand.
@@ -33,7 +33,7 @@ pub struct ActionTried {
 pub struct Evidence {
     /// How many they are; [`SEEN_UP_TO`] if they are more.
     pub times_seen: i64,
-    /// Whether all were counted. If not, the newest by remediation text, and some by the text of another record.
+    /// Whether all were counted. If not, the newest.
     pub all_counted: bool,
     /// createdAt of the newest of those counted.
     pub last_seen: DateTime<Utc>,
@@ -69,7 +69,7 @@ struct Record {
 
 /// The evidence for each candidate, by incident.
 pub(super) async fn of(
-    connection: &mut PgConnection,
+    snapshot: &mut Snapshot,
     filter: &IncidentFilter,
     candidates: &[Candidate],
 ) -> Result<HashMap<i64, Evidence>, StoreError> {
@@ -80,13 +80,13 @@ pub(super) async fn of(
         .collect::<std::collections::BTreeSet<_>>()
         .into_iter()
         .partition(|(_, kind)| kind == REMEDIATION);
-    let mut seen = seen_in_remediations(connection, filter, &remediations).await?;
-    seen.extend(seen_in_others(connection, filter, &others).await?);
+    let mut seen = seen_in_remediations(snapshot, filter, &remediations).await?;
+    seen.extend(seen_in_others(snapshot, filter, &others).await?);
     for row in seen {
         let text = (row.text_id, row.record_kind.clone());
         by_text.entry(text).or_default().push(row);
     }
-    let records = records(connection, candidates).await?.into_iter();
+    let records = records(snapshot, candidates).await?.into_iter();
     Ok(records
         .map(|record| {
             let text = (record.text_id, record.record_kind.clone());
@@ -129,13 +129,17 @@ fn fold(seen: &[Seen], record: Record) -> Evidence {
 }
 
 async fn seen_in_remediations(
-    connection: &mut PgConnection,
+    snapshot: &mut Snapshot,
     filter: &IncidentFilter,
     texts: &[(i64, String)],
 ) -> Result<Vec<Seen>, StoreError> {
+    if texts.is_empty() {
+        return Ok(Vec::new());
+    }
     let ids: Vec<i64> = texts.iter().map(|(id, _)| *id).collect();
-    Ok(filtered!(
-        query_as<Seen>,
+    Ok(within!(
+        snapshot,
+        Seen,
         r#"SELECT s.text_id AS "text_id!", 'remediation' AS "record_kind!", s.action_type,
                   count(*) FILTER (WHERE s.place <= $17::bigint) AS "incidents!",
                   count(*) FILTER (WHERE s.place <= $17::bigint AND s.phase IN ('Completed', 'Failed')) AS "attempts!",
@@ -154,26 +158,39 @@ async fn seen_in_remediations(
            GROUP BY s.text_id, s.action_type",
         &ids,
         SEEN_UP_TO,
-    )
-    .fetch_all(connection)
-    .await?)
+    ))
 }
 
 async fn seen_in_others(
-    connection: &mut PgConnection,
+    snapshot: &mut Snapshot,
     filter: &IncidentFilter,
     texts: &[(i64, String)],
 ) -> Result<Vec<Seen>, StoreError> {
+    if texts.is_empty() {
+        return Ok(Vec::new());
+    }
     let (ids, kinds): (Vec<i64>, Vec<String>) = texts.iter().cloned().unzip();
-    Ok(filtered!(
-        query_as<Seen>,
+    Ok(within!(
+        snapshot,
+        Seen,
         r#"WITH mentioned AS MATERIALIZED (
                SELECT DISTINCT a.text_id, a.record_kind, m.incident_id, m.mentions
                FROM UNNEST($16::bigint[], $17::text[]) AS a (text_id, record_kind)
                CROSS JOIN LATERAL (
                    SELECT b.incident_id, count(*) OVER () AS mentions
-                   FROM (SELECT x.incident_id FROM incident_texts x
-                         WHERE x.embedding_id = a.text_id AND x.record_kind = a.record_kind LIMIT $18::bigint + 1) b
+                   FROM ((SELECT x.incident_id FROM analyses x
+                          WHERE a.record_kind = 'aianalysis' AND x.embedding_id = a.text_id
+                          ORDER BY x.created_at DESC, x.id DESC LIMIT $18::bigint + 1)
+                         UNION ALL
+                         (SELECT x.incident_id FROM workflows x
+                          WHERE a.record_kind = 'workflow' AND x.embedding_id = a.text_id
+                          ORDER BY x.created_at DESC, x.id DESC LIMIT $18::bigint + 1)
+                         UNION ALL
+                         (SELECT w.incident_id
+                          FROM (SELECT e.workflow_id FROM executions e
+                                WHERE a.record_kind = 'execution' AND e.embedding_id = a.text_id
+                                ORDER BY e.created_at DESC, e.id DESC LIMIT $18::bigint + 1) x
+                          JOIN workflows w ON w.id = x.workflow_id)) b
                ) m
            )
            SELECT m.text_id AS "text_id!", m.record_kind AS "record_kind!", i.action_type,
@@ -182,25 +199,26 @@ async fn seen_in_others(
                   count(*) FILTER (WHERE i.phase = 'Completed') AS "successes!",
                   max(m.mentions) AS "mentions!", max(i.created_at) AS "last_seen!"
            FROM mentioned m
-           JOIN incidents i ON i.id = m.incident_id"#,
+           JOIN instances k ON k.id = m.incident_id
+           JOIN incidents i ON i.id = k.id AND i.created_at = k.created_at"#,
         filter,
         "GROUP BY m.text_id, m.record_kind, i.action_type",
         &ids,
         &kinds,
         SEEN_UP_TO,
-    )
-    .fetch_all(connection)
-    .await?)
+    ))
 }
 
 /// What to cite for each candidate, and what contradicts it.
-async fn records(connection: &mut PgConnection, candidates: &[Candidate]) -> Result<Vec<Record>, StoreError> {
+async fn records(snapshot: &mut Snapshot, candidates: &[Candidate]) -> Result<Vec<Record>, StoreError> {
     let ids: Vec<i64> = candidates.iter().map(|candidate| candidate.incident_id).collect();
     let texts: Vec<i64> = candidates.iter().map(|candidate| candidate.text_id).collect();
     let kinds: Vec<String> = candidates
         .iter()
         .map(|candidate| candidate.record_kind.clone())
         .collect();
+    let times: Vec<DateTime<Utc>> = candidates.iter().map(|candidate| candidate.created_at).collect();
+    snapshot.keep_plans().await?;
     // The failures of a resource are fenced (OFFSET 0), or the planner might walk all incidents in the order of time.
     Ok(sqlx::query_as!(
         Record,
@@ -231,13 +249,14 @@ async fn records(connection: &mut PgConnection, candidates: &[Candidate]) -> Res
                               AND w.remediation_request_ref = i.remediation_name AND w.incident_id = i.id
                               AND x.workflow_id = w.id AND x.embedding_id = q.text_id
                         ) c ORDER BY c.last_event_id DESC LIMIT $4) AS "of_match!"
-           FROM UNNEST($1::bigint[], $2::bigint[], $3::text[]) AS q (id, text_id, record_kind)
-           JOIN incidents i ON i.id = q.id"#,
+           FROM UNNEST($1::bigint[], $2::bigint[], $3::text[], $5::timestamptz[]) AS q (id, text_id, record_kind, created_at)
+           JOIN incidents i ON i.id = q.id AND i.created_at = q.created_at"#,
         &ids,
         &texts,
         &kinds,
         RECORDS_UP_TO,
+        &times,
     )
-    .fetch_all(connection)
+    .fetch_all(&mut **snapshot)
     .await?)
 }

@@ -279,9 +279,14 @@ impl Reader {
             return Ok(None);
         };
         let original_payload =
-            sqlx::query_scalar!("SELECT original_payload FROM incidents WHERE id = $1", id)
-                .fetch_one(&mut *snapshot)
-                .await?;
+            // With its time, which says in which month it is.
+            sqlx::query_scalar!(
+                "SELECT original_payload FROM incidents WHERE id = $1 AND created_at = $2",
+                id,
+                incident.created_at
+            )
+            .fetch_one(&mut *snapshot)
+            .await?;
         let analyses = sqlx::query_as!(
             Analysis,
             r#"SELECT a.id AS "id!", a.name AS "name!", a.namespace AS "namespace!",

@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::query_as;
 
-use super::filter::filtered;
+use super::filter::{Common, filtered, listed, with_condition};
 use super::{IncidentFilter, Reader};
 use crate::StoreError;
 
@@ -126,11 +127,11 @@ pub struct IncidentPage {
     pub next: Option<Position>,
 }
 
-/// Incidents with the filter's conditions and a tail of the caller's.
+/// Another macro with the columns of an incident as the head of its query, to which the caller adds where they come from.
 macro_rules! select_incidents {
-    ($filter:expr, $tail:literal $(+ $more:literal)* $(, $argument:expr)* $(,)?) => {
-        filtered!(
-            query_as<Incident>,
+    ($macro:ident [$($before:tt)*] $($after:tt)*) => {
+        $macro!(
+            $($before)*
             r#"SELECT i.id AS "id!", i.remediation_name AS "remediation_name!",
                i.remediation_namespace AS "remediation_namespace!", i.signal_type AS "signal_type!",
                i.alert_name AS "alert_name!", i.signal_namespace, i.alert_fingerprint, i.severity,
@@ -140,10 +141,8 @@ macro_rules! select_incidents {
                i.reason, i.error_message, i.root_cause, i.workflow, i.labels,
                i.correlation_id AS "correlation_id!", i.start_time, i.end_time, i.duration_ms,
                i.recorded_by AS "recorded_by!", i.created_at AS "created_at!", i.updated_at AS "updated_at!"
-               FROM incidents i"#,
-            $filter,
-            $tail $(+ $more)*
-            $(, $argument)*
+               "#
+            $($after)*
         )
     };
 }
@@ -156,19 +155,25 @@ macro_rules! page {
     ($connection:expr, $filter:expr, $tail:literal, $($argument:expr),* $(,)?) => {
         match OfWorkflow::find($connection, $filter).await? {
             OfWorkflow::Any => {
-                select_incidents!($filter, $tail, $($argument),*)
-                    .fetch_all($connection)
-                    .await?
+                select_incidents!(
+                    listed [$connection, $filter, query_as<Incident>,]
+                    + "FROM incidents i", $filter, $tail, $($argument),*
+                )
             }
             OfWorkflow::Few(ids) => {
                 let others = without_workflow($filter);
-                select_incidents!(others, "AND i.id = ANY($20) " + $tail, $($argument),*, &ids)
-                    .fetch_all($connection)
-                    .await?
+                select_incidents!(
+                    filtered [query_as<Incident>,]
+                    + "FROM incidents i", others, "AND i.id = ANY($20) " + $tail, $($argument),*, &ids
+                )
+                .fetch_all($connection)
+                .await?
             }
             OfWorkflow::Many(workflow) => {
                 let others = without_workflow($filter);
                 select_incidents!(
+                    filtered [query_as<Incident>,]
+                    + "FROM incidents i",
                     others,
                     "AND EXISTS (
                          SELECT FROM workflows w
@@ -230,7 +235,11 @@ impl Reader {
         filter: &IncidentFilter,
         page: PageRequest,
     ) -> Result<IncidentPage, StoreError> {
-        let mut snapshot = self.snapshot().await?;
+        let mut snapshot = if Common::of(filter).is_some_and(Common::has_one_order) {
+            self.snapshot_in_order().await?
+        } else {
+            self.snapshot().await?
+        };
         let total = if page.with_total {
             Some(count(&mut snapshot, filter).await?)
         } else {
@@ -257,10 +266,15 @@ impl Reader {
         connection: &mut sqlx::PgConnection,
         ids: &[i64],
     ) -> Result<Vec<Incident>, StoreError> {
-        let all = IncidentFilter::default();
-        Ok(select_incidents!(all, "AND i.id = ANY($16)", ids)
-            .fetch_all(connection)
-            .await?)
+        Ok(select_incidents!(
+            query_as [Incident,]
+            + "FROM UNNEST($1::bigint[]) AS q (id)
+               JOIN instances k ON k.id = q.id
+               JOIN incidents i ON i.id = k.id AND i.created_at = k.created_at",
+            ids,
+        )
+        .fetch_all(connection)
+        .await?)
     }
 }
 
@@ -282,7 +296,8 @@ async fn page_of(
         Order::Descending => page!(
             &mut *connection,
             filter,
-            "AND ($18::timestamptz IS NULL OR (i.created_at <= $18 AND (i.created_at, i.id) < ($18, $19::bigint)))
+            "AND i.created_at <= coalesce($18::timestamptz, 'infinity')
+             AND (i.created_at, i.id) < (coalesce($18, 'infinity'), coalesce($19::bigint, 0))
              ORDER BY i.created_at DESC, i.id DESC LIMIT $16 OFFSET $17",
             limit,
             offset,
@@ -292,7 +307,8 @@ async fn page_of(
         Order::Ascending => page!(
             &mut *connection,
             filter,
-            "AND ($18::timestamptz IS NULL OR (i.created_at >= $18 AND (i.created_at, i.id) > ($18, $19::bigint)))
+            "AND i.created_at >= coalesce($18::timestamptz, '-infinity')
+             AND (i.created_at, i.id) > (coalesce($18, '-infinity'), coalesce($19::bigint, 0))
              ORDER BY i.created_at, i.id LIMIT $16 OFFSET $17",
             limit,
             offset,
@@ -302,8 +318,31 @@ async fn page_of(
     })
 }
 
+/// A count of `remediations i` with one condition, which an index alone answers.
+macro_rules! counted {
+    ($connection:expr, $condition:literal, $filter:expr) => {
+        with_condition!(
+            $condition,
+            query_scalar,
+            r#"SELECT count(*) AS "total!" FROM remediations i"#,
+            $filter,
+            ""
+        )
+        .fetch_one($connection)
+        .await?
+    };
+}
+
 /// How many incidents pass the filter.
 async fn count(connection: &mut sqlx::PgConnection, filter: &IncidentFilter) -> Result<i64, StoreError> {
+    match Common::of(filter) {
+        Some(Common::Nothing) => return Ok(counted!(connection, "", filter)),
+        Some(Common::Cluster) => return Ok(counted!(connection, "AND i.cluster = $2", filter)),
+        Some(Common::Environment) => return Ok(counted!(connection, "AND i.environment = $3", filter)),
+        Some(Common::Severity) => return Ok(counted!(connection, "AND i.severity = $4", filter)),
+        Some(Common::Failed) => return Ok(counted!(connection, "AND i.phase = 'Failed'", filter)),
+        None => {}
+    }
     let Some(workflow) = filter.workflow.as_deref() else {
         let count = filtered!(
             query_scalar,

@@ -10,9 +10,11 @@
 //! Either way an incident that fails the filter cannot appear, and one that passes is not lost behind others. Beside the
 //! vectors, [`Reader::search_fused`] looks for the words of the description as they were written.
 
+mod expand;
 mod fused;
 mod nearest;
 mod recall;
+mod records;
 mod tuning;
 mod written;
 
@@ -20,8 +22,8 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use pgvector::Vector;
-use sqlx::PgConnection;
 
+use super::snapshot::Snapshot;
 use super::{Evidence, Incident, IncidentFilter, Reader, evidence};
 use crate::StoreError;
 use crate::compatibility::ModelIdentity;
@@ -65,7 +67,7 @@ pub struct Hit {
 /// The nearest text of an incident.
 pub(super) struct Candidate {
     pub(super) incident_id: i64,
-    created_at: DateTime<Utc>,
+    pub(super) created_at: DateTime<Utc>,
     pub(super) text_id: i64,
     pub(super) record_kind: String,
     text: String,
@@ -113,11 +115,12 @@ impl Reader {
 
     /// The incident of each candidate, and what speaks for and against it.
     async fn known(
-        snapshot: &mut PgConnection,
+        snapshot: &mut Snapshot,
         filter: &IncidentFilter,
         candidates: &[Candidate],
     ) -> Result<Vec<Option<(Incident, Evidence)>>, StoreError> {
         let ids: Vec<i64> = candidates.iter().map(|candidate| candidate.incident_id).collect();
+        snapshot.keep_plans().await?;
         let mut incidents: HashMap<i64, Incident> = Self::incidents_by_id(&mut *snapshot, &ids)
             .await?
             .into_iter()

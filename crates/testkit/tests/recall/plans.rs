@@ -34,6 +34,7 @@ async fn cost(reader: &Reader, filter: &IncidentFilter, order: Order, after: Opt
         start: after.map_or(Start::Offset(0), Start::After),
         with_total: false,
     };
+    let before = runs(reader).await;
     let page = reader.incidents(filter, page).await.expect("a page");
     let direction = if order == Order::Descending {
         "i.created_at DESC, i.id DESC LIMIT"
@@ -50,16 +51,24 @@ async fn cost(reader: &Reader, filter: &IncidentFilter, order: Order, after: Opt
         Some(ids) if ids.len() > 500 => "w.workflow_name = $20",
         Some(_) => "i.id = ANY($20)",
     };
-    let name: String = sqlx::query_scalar(
-        "SELECT name FROM pg_prepared_statements
-         WHERE position($1 IN statement) > 0 AND position($2 IN statement) > 0
-           AND (position('$20' IN statement) > 0) = ($2 <> '')",
-    )
-    .bind(direction)
-    .bind(last)
-    .fetch_one(reader.pool())
-    .await
-    .expect("the statement of the page");
+    let ran: Vec<Statement> = runs(reader)
+        .await
+        .into_iter()
+        .filter(|statement| {
+            statement.text.contains(direction)
+                && statement.text.contains(last)
+                && statement.text.contains("$20") != last.is_empty()
+                && !before.contains(statement)
+        })
+        .collect();
+    let [Statement { name, kept, .. }] = ran.as_slice() else {
+        panic!("not one statement gave the page: {ran:?}");
+    };
+    // A plan that the reader keeps is explained as it is kept, another one as it is made for these values.
+    let kept = before
+        .iter()
+        .find(|statement| statement.name == *name)
+        .map_or(*kept > 0, |before| before.kept < *kept);
     let text = |value: Option<&str>| value.map_or("NULL".to_owned(), |value| format!("'{value}'"));
     let time = |value: Option<DateTime<Utc>>| text(value.map(|value| value.to_rfc3339()).as_deref());
     let mut arguments = vec![
@@ -97,10 +106,18 @@ async fn cost(reader: &Reader, filter: &IncidentFilter, order: Order, after: Opt
         "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {name} ({})",
         arguments.join(", ")
     );
+    let mut transaction = reader.pool().begin().await.expect("a transaction");
+    if kept {
+        sqlx::raw_sql("SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_sort = off")
+            .execute(&mut *transaction)
+            .await
+            .expect("the settings of kept plans");
+    }
     let plan: Value = sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
-        .fetch_one(reader.pool())
+        .fetch_one(&mut *transaction)
         .await
         .expect("a plan");
+    transaction.rollback().await.expect("the end of it");
     let plan = plan[0]["Plan"].clone();
     let blocks = |key: &str| plan[key].as_i64().expect("a number");
     let mut cost = Cost {
@@ -113,6 +130,24 @@ async fn cost(reader: &Reader, filter: &IncidentFilter, order: Order, after: Opt
     };
     cost.add(&plan);
     cost
+}
+
+/// A statement of the reader's session, and how often it ran with a plan that is kept or with one of its own.
+#[derive(Debug, PartialEq, sqlx::FromRow)]
+struct Statement {
+    name: String,
+    text: String,
+    kept: i64,
+    anew: i64,
+}
+
+async fn runs(reader: &Reader) -> Vec<Statement> {
+    sqlx::query_as(
+        "SELECT name, statement AS text, generic_plans AS kept, custom_plans AS anew FROM pg_prepared_statements",
+    )
+    .fetch_all(reader.pool())
+    .await
+    .expect("the prepared statements")
 }
 
 async fn incidents_of(reader: &Reader, workflow: &str) -> Vec<i64> {

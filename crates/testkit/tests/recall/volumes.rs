@@ -109,7 +109,7 @@ const INSERTS: [&str; 9] = [
      FROM generate_series(0, least($1, 500) - 1) r WHERE ($2, $3) IS NOT NULL ORDER BY r",
     "INSERT INTO action_histories (resource_id, workflow_id, action_type, status, status_time, status_instance,
          status_event_id)
-     SELECT r.id, 'wf-' || h, 'restart_pod', 'Completed', $2, '', 1
+     SELECT r.id, NULL, CASE h WHEN 0 THEN 'restart_pod' ELSE 'drain_node' END, 'Completed', $2, '', 1
      FROM generate_series(0, 1) h, resource_references r WHERE ($1, $3) IS NOT NULL ORDER BY h, r.id",
     "INSERT INTO resource_action_traces (id, action_history_id, action_timestamp, remediation_namespace,
          remediation_name, signal_type, alert_name, alert_severity, alert_fingerprint, cluster_name, environment,

@@ -368,11 +368,17 @@ async fn each_index_of_words_serves_the_search() {
     };
     let found = reader.search_fused(&question).await.expect("an answer");
     assert_eq!(found.len(), 1);
-    for (part, limits, indexes) in [
-        ("i.words @> $16 ORDER BY", "200", &["resource_action_traces"][..]),
+    for (part, before, limit, indexes) in [
         (
-            "x.words @> $16 LIMIT",
-            "200, 2000",
+            "i.words @> $16 ORDER BY",
+            15,
+            "200",
+            &["resource_action_traces"][..],
+        ),
+        (
+            "a.words @> $1 ORDER BY",
+            0,
+            "300",
             &["ai_analyses", "workflow_executions", "action_executions"],
         ),
     ] {
@@ -385,8 +391,8 @@ async fn each_index_of_words_serves_the_search() {
         .await
         .expect("the statement");
         let explain = format!(
-            "EXPLAIN (COSTS OFF) EXECUTE {name} ({}ARRAY['enospc'], {limits})",
-            "NULL, ".repeat(15)
+            "EXPLAIN (COSTS OFF) EXECUTE {name} ({}ARRAY['enospc'], {limit})",
+            "NULL, ".repeat(before)
         );
         let plan: Vec<String> = sqlx::query_scalar(AssertSqlSafe(explain))
             .fetch_all(reader.pool())

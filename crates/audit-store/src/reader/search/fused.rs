@@ -7,13 +7,14 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
-use super::nearest::{self, Key};
+use super::nearest;
+use super::records::{self, Key};
 use super::written::{self, Written};
 use super::{Candidate, Search, Tuning};
 use crate::StoreError;
 use crate::compatibility::ModelIdentity;
+use crate::reader::snapshot::Snapshot;
 use crate::reader::{Evidence, Incident, IncidentFilter, Reader};
 
 /// k of the fusion, as its authors have it.
@@ -205,7 +206,7 @@ impl Reader {
 
 /// The nearest texts of the incidents that were found by words alone, as far as they reach the least similarity.
 async fn similarities(
-    connection: &mut PgConnection,
+    snapshot: &mut Snapshot,
     search: &Search,
     written: &[Written],
     near: &HashMap<i64, Candidate>,
@@ -223,12 +224,12 @@ async fn similarities(
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    nearest::from_incidents(connection, search, &keys).await
+    nearest::from_incidents(snapshot, search, &keys).await
 }
 
 /// The records with the words, of the incidents whose similarity is not known.
 async fn without_similarity(
-    connection: &mut PgConnection,
+    snapshot: &mut Snapshot,
     written: &[Written],
     similar: &HashMap<i64, Candidate>,
 ) -> Result<Vec<Candidate>, StoreError> {
@@ -236,16 +237,11 @@ async fn without_similarity(
         .iter()
         .filter(|written| !similar.contains_key(&written.id))
         .collect();
+    if rest.is_empty() {
+        return Ok(Vec::new());
+    }
     let ids: Vec<i64> = rest.iter().filter_map(|written| written.text_id).collect();
-    let texts: HashMap<i64, String> = sqlx::query!(
-        r#"SELECT v.id AS "id!", v.text AS "text!" FROM texts v WHERE v.id = ANY($1)"#,
-        &ids
-    )
-    .fetch_all(connection)
-    .await?
-    .into_iter()
-    .map(|row| (row.id, row.text))
-    .collect();
+    let texts = records::texts(snapshot, &ids).await?;
     Ok(rest
         .into_iter()
         .map(|written| Candidate {

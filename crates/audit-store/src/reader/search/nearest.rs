@@ -1,40 +1,30 @@
 //! The incidents with the nearest texts, from either side.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-
 use chrono::{DateTime, Utc};
 use pgvector::Vector;
-use sqlx::PgConnection;
 
+use super::records::Key;
 use super::tuning::Try;
-use super::{Candidate, Search, Tuning};
+use super::{Candidate, Search, Tuning, expand};
 use crate::StoreError;
 use crate::reader::filter::filtered;
+use crate::reader::snapshot::Snapshot;
 
 /// The best `max_results`, best first; equally similar ones newest first.
 pub(super) async fn find(
-    connection: &mut PgConnection,
+    snapshot: &mut Snapshot,
     search: &Search,
     tuning: &Tuning,
 ) -> Result<Vec<Candidate>, StoreError> {
-    match few_incidents(connection, search, tuning).await? {
-        Some(incidents) => from_incidents(connection, search, &incidents).await,
-        None => from_texts(connection, search, tuning).await,
+    match few_incidents(snapshot, search, tuning).await? {
+        Some(incidents) => from_incidents(snapshot, search, &incidents).await,
+        None => from_texts(snapshot, search, tuning).await,
     }
-}
-
-/// An incident by the keys its texts are found with.
-pub(super) struct Key {
-    pub(super) id: i64,
-    pub(super) created_at: DateTime<Utc>,
-    pub(super) namespace: String,
-    pub(super) name: String,
 }
 
 /// The incidents that pass the filter, if they are few enough to be compared one by one.
 async fn few_incidents(
-    connection: &mut PgConnection,
+    snapshot: &mut Snapshot,
     search: &Search,
     tuning: &Tuning,
 ) -> Result<Option<Vec<Key>>, StoreError> {
@@ -42,6 +32,7 @@ async fn few_incidents(
         return Ok(None);
     }
     let filter = &search.filter;
+    snapshot.plan_anew().await?;
     let keys = filtered!(
         query_as<Key>,
         r#"SELECT i.id AS "id!", i.created_at AS "created_at!", i.remediation_namespace AS "namespace!",
@@ -50,14 +41,14 @@ async fn few_incidents(
         "LIMIT $16",
         tuning.exact_up_to + 1
     )
-    .fetch_all(connection)
+    .fetch_all(&mut **snapshot)
     .await?;
     Ok((i64::try_from(keys.len()).unwrap_or(i64::MAX) <= tuning.exact_up_to).then_some(keys))
 }
 
 /// Compares every text of each incident.
 pub(super) async fn from_incidents(
-    connection: &mut PgConnection,
+    snapshot: &mut Snapshot,
     search: &Search,
     incidents: &[Key],
 ) -> Result<Vec<Candidate>, StoreError> {
@@ -65,14 +56,20 @@ pub(super) async fn from_incidents(
     let times: Vec<DateTime<Utc>> = incidents.iter().map(|key| key.created_at).collect();
     let namespaces: Vec<String> = incidents.iter().map(|key| key.namespace.clone()).collect();
     let names: Vec<String> = incidents.iter().map(|key| key.name.clone()).collect();
+    snapshot.keep_plans().await?;
     Ok(sqlx::query_as!(
         Candidate,
         r#"WITH mentioned AS MATERIALIZED (
                SELECT s.id, s.created_at, t.record_kind, t.embedding_id
                FROM UNNEST($1::bigint[], $2::text[], $3::text[], $9::timestamptz[]) AS s (id, namespace, name, created_at)
                CROSS JOIN LATERAL (
+                   -- Its own text with its time, which says in which month it is.
+                   SELECT 'remediation' AS record_kind, i.embedding_id FROM incidents i
+                   WHERE i.id = s.id AND i.created_at = s.created_at AND i.embedding_id IS NOT NULL
+                   UNION ALL
                    SELECT x.record_kind, x.embedding_id FROM incident_texts x
-                   WHERE x.remediation_namespace = s.namespace AND x.remediation_name = s.name AND x.incident_id = s.id
+                   WHERE x.record_kind <> 'remediation'
+                     AND x.remediation_namespace = s.namespace AND x.remediation_name = s.name AND x.incident_id = s.id
                    OFFSET 0
                ) t
                WHERE s.id IS DISTINCT FROM $6
@@ -106,26 +103,27 @@ pub(super) async fn from_incidents(
         search.max_results,
         &times,
     )
-    .fetch_all(connection)
+    .fetch_all(&mut **snapshot)
     .await?)
 }
 
 /// A text and its distance to the description.
-struct NearText {
-    id: i64,
-    distance: f64,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NearText {
+    pub(super) id: i64,
+    pub(super) distance: f64,
 }
 
 /// Expands the nearest texts until there are enough incidents; if there are not, compares all that pass the filter.
 async fn from_texts(
-    connection: &mut PgConnection,
+    snapshot: &mut Snapshot,
     search: &Search,
     tuning: &Tuning,
 ) -> Result<Vec<Candidate>, StoreError> {
     let mut all = false;
     for attempt in tuning.tries {
-        let texts = nearest_texts(connection, search, tuning, attempt).await?;
-        let candidates = expand(connection, search, &texts).await?;
+        let texts = nearest_texts(snapshot, search, tuning, attempt).await?;
+        let candidates = expand::expand(snapshot, search, &texts).await?;
         if safe(search, &texts, &candidates) {
             return Ok(candidates);
         }
@@ -134,12 +132,12 @@ async fn from_texts(
     // So few texts can have very many incidents. The index may have left some out; a comparison with all does not.
     if all {
         let [.., last] = tuning.tries;
-        let texts = nearest_texts(connection, search, &Tuning::EXACT, last).await?;
+        let texts = nearest_texts(snapshot, search, &Tuning::EXACT, last).await?;
         if i64::try_from(texts.len()).unwrap_or(i64::MAX) < last.texts {
-            return expand(connection, search, &texts).await;
+            return expand::expand(snapshot, search, &texts).await;
         }
     }
-    from_all_incidents(connection, search).await
+    from_all_incidents(snapshot, search).await
 }
 
 /// Whether no other text can matter: the index loses texts at the far edge of what it gives, so the farthest hit, or
@@ -159,11 +157,13 @@ fn safe(search: &Search, texts: &[NearText], candidates: &[Candidate]) -> bool {
 
 /// The nearest texts, nearest first.
 async fn nearest_texts(
-    connection: &mut PgConnection,
+    snapshot: &mut Snapshot,
     search: &Search,
     tuning: &Tuning,
     attempt: Try,
 ) -> Result<Vec<NearText>, StoreError> {
+    // How far the index is worth its while depends on how many texts are asked for.
+    snapshot.plan_anew().await?;
     // In strict order the scan throws a text away that it comes to after a farther one; here it is kept, and sorted below.
     sqlx::query!(
         "SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true) AS iterative_scan,
@@ -172,7 +172,7 @@ async fn nearest_texts(
         attempt.ef_search.to_string(),
         if tuning.index { "on" } else { "off" },
     )
-    .fetch_one(&mut *connection)
+    .fetch_one(&mut **snapshot)
     .await?;
     let mut texts = sqlx::query_as!(
         NearText,
@@ -182,11 +182,11 @@ async fn nearest_texts(
         search.model.name,
         attempt.texts,
     )
-    .fetch_all(&mut *connection)
+    .fetch_all(&mut **snapshot)
     .await?;
     if !tuning.index {
         sqlx::query("SET LOCAL enable_indexscan = on")
-            .execute(connection)
+            .execute(&mut **snapshot)
             .await?;
     }
     texts.sort_by(|one, other| {
@@ -198,11 +198,9 @@ async fn nearest_texts(
 }
 
 /// Compares every text of every incident that passes the filter, set by set.
-async fn from_all_incidents(
-    connection: &mut PgConnection,
-    search: &Search,
-) -> Result<Vec<Candidate>, StoreError> {
+async fn from_all_incidents(snapshot: &mut Snapshot, search: &Search) -> Result<Vec<Candidate>, StoreError> {
     let filter = &search.filter;
+    snapshot.plan_anew().await?;
     Ok(filtered!(
         query_as<Candidate>,
         r#"WITH passing AS MATERIALIZED (
@@ -240,125 +238,6 @@ async fn from_all_incidents(
         search.min_similarity,
         search.max_results,
     )
-    .fetch_all(connection)
-    .await?)
-}
-
-/// The incidents of texts, each with its nearest text; the best `max_results`.
-async fn expand(
-    connection: &mut PgConnection,
-    search: &Search,
-    texts: &[NearText],
-) -> Result<Vec<Candidate>, StoreError> {
-    let mut nearest: HashMap<i64, Candidate> = HashMap::new();
-    let mut found = expand_to_own(connection, search, texts).await?;
-    found.extend(expand_by_others(connection, search, texts).await?);
-    for candidate in found {
-        match nearest.entry(candidate.incident_id) {
-            Entry::Vacant(entry) => {
-                entry.insert(candidate);
-            }
-            Entry::Occupied(mut entry) => {
-                let (old, new) = (entry.get(), &candidate);
-                let order = new.similarity.total_cmp(&old.similarity);
-                if order.then(old.record_kind.cmp(&new.record_kind)).is_gt() {
-                    entry.insert(candidate);
-                }
-            }
-        }
-    }
-    let mut candidates: Vec<_> = nearest.into_values().collect();
-    candidates.sort_by(|one, other| {
-        other
-            .similarity
-            .total_cmp(&one.similarity)
-            .then((other.created_at, other.incident_id).cmp(&(one.created_at, one.incident_id)))
-    });
-    candidates.truncate(usize::try_from(search.max_results).unwrap_or(usize::MAX));
-    Ok(candidates)
-}
-
-/// The incidents whose remediation says one of the texts.
-///
-/// A text of a storm has a hundred thousand of them, so each text gives its newest `max_results` that pass the filter and
-/// no more. That loses nothing: those behind them have as many before them that are as similar and newer.
-async fn expand_to_own(
-    connection: &mut PgConnection,
-    search: &Search,
-    texts: &[NearText],
-) -> Result<Vec<Candidate>, StoreError> {
-    let ids: Vec<i64> = texts.iter().map(|text| text.id).collect();
-    let distances: Vec<f64> = texts.iter().map(|text| text.distance).collect();
-    let filter = &search.filter;
-    Ok(filtered!(
-        query_as<Candidate>,
-        r#"SELECT n.incident_id AS "incident_id!", n.created_at AS "created_at!", n.text_id AS "text_id!",
-                  'remediation' AS "record_kind!", v.text AS "text!", 1 - n.distance AS "similarity!"
-           FROM (
-               SELECT a.text_id, a.distance, o.id AS incident_id, o.created_at
-               FROM UNNEST($16::bigint[], $17::double precision[]) AS a (text_id, distance)
-               CROSS JOIN LATERAL (
-                   SELECT i.id, i.created_at FROM incidents i"#,
-        filter,
-        "AND i.embedding_id = a.text_id AND i.id IS DISTINCT FROM $18
-                   ORDER BY i.created_at DESC, i.id DESC LIMIT $20
-               ) o
-               WHERE 1 - a.distance >= $19
-               ORDER BY a.distance, o.created_at DESC, o.id DESC
-               LIMIT $20
-           ) n
-           JOIN texts v ON v.id = n.text_id",
-        &ids,
-        &distances,
-        search.except as _,
-        search.min_similarity,
-        search.max_results,
-    )
-    .fetch_all(connection)
-    .await?)
-}
-
-/// The incidents of which another record says one of the texts.
-async fn expand_by_others(
-    connection: &mut PgConnection,
-    search: &Search,
-    texts: &[NearText],
-) -> Result<Vec<Candidate>, StoreError> {
-    let ids: Vec<i64> = texts.iter().map(|text| text.id).collect();
-    let distances: Vec<f64> = texts.iter().map(|text| text.distance).collect();
-    let filter = &search.filter;
-    // Materialised and fenced (OFFSET 0), because the planner would rather walk all incidents or all texts in order than
-    // look a few up.
-    Ok(filtered!(
-        query_as<Candidate>,
-        r#"WITH mentioned AS MATERIALIZED (
-               SELECT n.text_id, n.distance, t.record_kind, t.incident_id
-               FROM UNNEST($16::bigint[], $17::double precision[]) AS n (text_id, distance)
-               CROSS JOIN LATERAL (
-                   SELECT x.record_kind, x.incident_id FROM incident_texts x
-                   WHERE x.embedding_id = n.text_id AND x.record_kind <> 'remediation' OFFSET 0
-               ) t
-               WHERE 1 - n.distance >= $19 AND t.incident_id IS DISTINCT FROM $18
-           ),
-           nearest AS (
-               SELECT DISTINCT ON (i.id) i.id, i.created_at, m.text_id, m.record_kind, m.distance
-               FROM mentioned m
-               JOIN incidents i ON i.id = m.incident_id"#,
-        filter,
-        "ORDER BY i.id, m.distance, m.record_kind
-           )
-           SELECT n.id AS \"incident_id!\", n.created_at AS \"created_at!\", n.text_id AS \"text_id!\", n.record_kind AS \"record_kind!\", v.text AS \"text!\",
-                  1 - n.distance AS \"similarity!\"
-           FROM nearest n
-           JOIN texts v ON v.id = n.text_id
-           ORDER BY n.distance, n.created_at DESC, n.id DESC
-           LIMIT $20",
-        &ids,
-        &distances,
-        search.except as _,
-        search.min_similarity,
-        search.max_results,
-    )
-    .fetch_all(connection)
+    .fetch_all(&mut **snapshot)
     .await?)
 }

@@ -64,8 +64,8 @@ async fn what_the_catalogs_should_say_and_do_not_is_found() {
         ),
         (
             "UPDATE store_properties SET contract_version = 99".into(),
-            "UPDATE store_properties SET contract_version = 1".into(),
-            vec!["properties.contract: store_properties: contract version 99, this version knows 1".into()],
+            "UPDATE store_properties SET contract_version = 2".into(),
+            vec!["properties.contract: store_properties: contract version 99, this version knows 2".into()],
         ),
         (
             "DELETE FROM store_properties".into(),
