@@ -119,7 +119,7 @@
 //! - units are in the name: `_seconds`, `_bytes`, `_ms`.
 //!
 //! To add a kind of problem, add a constant to [`problem::ProblemKind`], or to the service if only it can answer so.
-//! To add behaviour around every request, add one layer to [`boundary::stack`] and say why it stands where it stands.
+//! To add behaviour around every request, add one step to [`boundary::stack`] and say why it stands where it stands.
 
 pub mod auth;
 pub mod boundary;

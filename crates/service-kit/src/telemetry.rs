@@ -328,6 +328,17 @@ mod tests {
     }
 
     #[test]
+    fn a_directive_may_be_about_a_span() {
+        let log = || {
+            tracing::debug!(target: "sqlx", "outside");
+            let _guard = tracing::info_span!(target: "ours", "request").entered();
+            tracing::debug!(target: "sqlx", "inside");
+        };
+        let text = logged(LogFormat::Text, LogLevel::Info, "[request]=debug", log);
+        assert!(text.ends_with("inside\n") && !text.contains("outside"), "{text}");
+    }
+
+    #[test]
     fn directives_that_cannot_be_understood_are_refused() {
         let config = LogConfig {
             format: LogFormat::Text,

@@ -96,3 +96,86 @@ impl Visit for Object<'_> {
         self.put(field, format!("{value:?}"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Write},
+        sync::{Arc, Mutex},
+    };
+
+    use serde_json::{Value, json};
+    use tracing_subscriber::{Registry, fmt, layer::SubscriberExt};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The span as a line within it tells it.
+    fn told(span: impl FnOnce() -> tracing::Span) -> Value {
+        let captured = Captured::default();
+        let writer = captured.clone();
+        let layer = fmt::layer()
+            .json()
+            .with_current_span(true)
+            .fmt_fields(SpanFields)
+            .with_writer(move || writer.clone());
+        tracing::subscriber::with_default(Registry::default().with(layer), || {
+            span().in_scope(|| tracing::info!("within"));
+        });
+        let line: Value = serde_json::from_slice(&captured.0.lock().unwrap()).unwrap();
+        line["span"].clone()
+    }
+
+    #[test]
+    fn every_kind_of_value_is_told_as_json_has_it_and_texts_are_escaped() {
+        let told = told(|| {
+            tracing::info_span!(
+                "work",
+                text = "a \"b\"\n\\c",
+                signed = -7,
+                unsigned = 7_u64,
+                real = 0.5,
+                truth = true,
+                debugged = ?Some("x"),
+                r#type = "raw",
+                absent = tracing::field::Empty,
+            )
+        });
+        assert_eq!(
+            told,
+            json!({
+                "name": "work", "text": "a \"b\"\n\\c", "signed": -7, "unsigned": 7, "real": 0.5, "truth": true,
+                "debugged": "Some(\"x\")", "type": "raw",
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_told_later_joins_what_is_there_and_replaces_what_had_its_name() {
+        let told = told(|| {
+            let span = tracing::info_span!("work", one = 1, two = tracing::field::Empty);
+            span.record("two", "}");
+            span.record("one", 3);
+            span
+        });
+        assert_eq!(told, json!({"name": "work", "one": 3, "two": "}"}));
+        let told = self::told(|| {
+            let span = tracing::info_span!("work", late = tracing::field::Empty);
+            span.record("late", "x");
+            span
+        });
+        assert_eq!(told, json!({"name": "work", "late": "x"}));
+    }
+}
