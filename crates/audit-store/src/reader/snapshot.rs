@@ -44,8 +44,8 @@ impl Plans {
 
     fn set(self) -> &'static str {
         match self {
-            Self::Anew => "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_sort = on",
-            Self::Kept => "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_sort = on",
+            Self::Anew => "SET LOCAL plan_cache_mode = force_custom_plan",
+            Self::Kept => "SET LOCAL plan_cache_mode = force_generic_plan",
             Self::KeptInOrder => {
                 "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_sort = off"
             }

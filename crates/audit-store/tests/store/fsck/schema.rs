@@ -70,7 +70,7 @@ async fn what_the_catalogs_should_say_and_do_not_is_found() {
         (
             "DELETE FROM store_properties".into(),
             "INSERT INTO store_properties (contract_version, embedding_model, embedding_model_version, embedding_dimension)
-             VALUES (1, 'hashed', '1', 64)"
+             VALUES (2, 'hashed', '1', 64)"
                 .into(),
             vec!["properties.contract: store_properties: 0 rows".into()],
         ),
