@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// Ticks of a second in `/proc`, on every Linux there is (`USER_HZ`).
 const TICKS: f64 = 100.0;
-/// The thread of the embedding model.
+/// What the names of the embedding model's threads begin with.
 const EMBEDDER: &str = "embedder";
 
 /// Processes whose time is told.
@@ -35,7 +35,7 @@ impl Watched {
             if let Some(all) = ticks(&pid.to_string(), false) {
                 let model: f64 = threads(*pid)
                     .iter()
-                    .filter(|(name, _)| name == EMBEDDER)
+                    .filter(|(name, _)| name.starts_with(EMBEDDER))
                     .map(|(_, ticks)| ticks)
                     .sum();
                 *seconds.entry(*name).or_default() += (all - model) / TICKS;
