@@ -400,7 +400,7 @@ mod tests {
             require_properties(99, minilm.clone(), &minilm)
                 .unwrap_err()
                 .to_string(),
-            "the context schema keeps contract version 99, this version knows 1: run the same version of all services, Data Storage's migration first"
+            "the context schema keeps contract version 99, this version knows 2: run the same version of all services, Data Storage's migration first"
         );
         let newer = ModelIdentity {
             version: "2".into(),
