@@ -312,7 +312,11 @@ mod tests {
             ..Figure::new(format!("writes, open loop, {rate} /s"), &run(), 10.0, 12.5)
         };
         report.figures = vec![at(200.0)];
-        assert_eq!(report.svg().matches("<polyline").count(), 2, "one rate is no curve");
+        assert_eq!(
+            report.svg().matches("<polyline").count(),
+            2,
+            "one rate is no curve"
+        );
         report.figures.push(at(100.0));
         let svg = report.svg();
         // Three latencies, the answers and what was due; and two lines for each of the two loads.

@@ -56,10 +56,7 @@ fn rewritten(page: &str, load: impl Fn(&str) -> anyhow::Result<Value>) -> anyhow
     while let Some(line) = lines.next() {
         fresh.push_str(line);
         fresh.push('\n');
-        let Some(asked) = line
-            .strip_prefix(BEGIN)
-            .and_then(|rest| rest.strip_suffix(BEGUN))
-        else {
+        let Some(asked) = line.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(BEGUN)) else {
             continue;
         };
         ensure!(
@@ -193,9 +190,16 @@ mod tests {
              | writes, open | 5.00 | 1.00 | 2.00 | 3.00 | 3 of 4 |\n\n<!-- end of table -->\nafter\n"
         );
         let load = |_: &str| Ok(report.clone());
-        assert!(rewritten("<!-- table: a.json loads -->\n", load).is_err(), "no end");
         assert!(
-            rewritten("<!-- table: a.json loads nothing -->\n<!-- end of table -->\n", load).is_err(),
+            rewritten("<!-- table: a.json loads -->\n", load).is_err(),
+            "no end"
+        );
+        assert!(
+            rewritten(
+                "<!-- table: a.json loads nothing -->\n<!-- end of table -->\n",
+                load
+            )
+            .is_err(),
             "an empty table"
         );
     }

@@ -77,7 +77,11 @@ impl<'a> Knee<'a> {
         let y = |rate: f64| top + HEIGHT * (1.0 - (rate / highest).min(1.0));
         self.rates(svg, left, top);
         level(svg, left, top, &format!("{highest}"));
-        polyline(svg, "#ddd", [(x(0.0), y(0.0)), (x(highest), y(highest))].into_iter());
+        polyline(
+            svg,
+            "#ddd",
+            [(x(0.0), y(0.0)), (x(highest), y(highest))].into_iter(),
+        );
         let points = self.points.iter();
         polyline(
             svg,
@@ -88,7 +92,12 @@ impl<'a> Knee<'a> {
 
     fn rates(&self, svg: &mut String, left: f64, top: f64) {
         for (rate, _) in &self.points {
-            tick(svg, left + WIDTH * rate / self.highest(), top + HEIGHT, &format!("{rate}"));
+            tick(
+                svg,
+                left + WIDTH * rate / self.highest(),
+                top + HEIGHT,
+                &format!("{rate}"),
+            );
         }
     }
 }

@@ -48,7 +48,13 @@ impl Report {
         let right = 2.0 * LEFT + WIDTH + 30.0;
         for (row, knee) in knees.iter().enumerate() {
             let Knee { series, .. } = knee;
-            text(&mut svg, LEFT, top(row), "start", &format!("{series}, by the rate"));
+            text(
+                &mut svg,
+                LEFT,
+                top(row),
+                "start",
+                &format!("{series}, by the rate"),
+            );
             knee.latencies(&mut svg, LEFT, top(row) + TOP);
             knee.answers(&mut svg, right, top(row) + TOP);
         }

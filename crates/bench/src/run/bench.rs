@@ -161,7 +161,11 @@ impl Bench {
             let below = directory.unwrap_or_else(std::env::temp_dir);
             let directory = tempfile::tempdir_in(below)?;
             let mut found = vec![baseline::fsync::measure(directory.path(), time / 4)?];
-            found.extend(baseline::embedding::measure(&mut model(precision)?, &texts, time / 2)?);
+            found.extend(baseline::embedding::measure(
+                &mut model(precision)?,
+                &texts,
+                time / 2,
+            )?);
             Ok(found)
         });
         self.baselines.extend(measured.await??);

@@ -107,9 +107,9 @@ pub(super) async fn measure(
 async fn grow(bench: &mut Bench, plan: &Plan, database: &Database, schemas: &Schemas) -> anyhow::Result<()> {
     let mut connection = rows::connect(&database.url, &database.schema).await?;
     if bench.options.history.is_some() && rows::ledger_rows(&mut connection).await? > 0 {
-        bench
-            .notes
-            .push("The history was there before the run: --incidents and --copies were not looked at.".to_owned());
+        bench.notes.push(
+            "The history was there before the run: --incidents and --copies were not looked at.".to_owned(),
+        );
         return measure_history(bench, database, schemas, None).await;
     }
     if bench.options.incidents > 0 {

@@ -274,7 +274,12 @@ async fn a_history_is_made_once_and_kept_and_each_rate_and_share_of_fresh_texts_
     let (url, schema) = (database.url(), format!("{}_history", database.schema()));
     let history = format!("--history={schema}");
     let run = |more: &'static [&'static str]| {
-        let mut arguments = vec![history.as_str(), "--duration=1s", "--warm-up=100ms", "--cold-starts=0"];
+        let mut arguments = vec![
+            history.as_str(),
+            "--duration=1s",
+            "--warm-up=100ms",
+            "--cold-starts=0",
+        ];
         arguments.extend(more);
         let url = url.clone();
         async move { bench_on(Some(&url), &arguments).await.0 }
@@ -308,7 +313,9 @@ async fn a_history_is_made_once_and_kept_and_each_rate_and_share_of_fresh_texts_
     }
     let told = |report: &Value| {
         let notes = report["notes"].as_array().unwrap().iter();
-        notes.filter(|note| note.as_str().unwrap().contains("was there before the run")).count()
+        notes
+            .filter(|note| note.as_str().unwrap().contains("was there before the run"))
+            .count()
     };
     assert_eq!((told(&first), told(&second)), (0, 1));
     let store = database.store().await;
@@ -379,7 +386,10 @@ fn what_needs_services_of_the_run_is_refused_for_others() {
         "--read-replica needs the run's own PostgreSQL",
     );
     refused(
-        &["--postgresql=work_mem=8MB", "--database-url=postgres://127.0.0.1:1/nowhere"],
+        &[
+            "--postgresql=work_mem=8MB",
+            "--database-url=postgres://127.0.0.1:1/nowhere",
+        ],
         1,
         "--postgresql needs the run's own PostgreSQL",
     );

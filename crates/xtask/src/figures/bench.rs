@@ -147,7 +147,10 @@ pub(super) fn memory(report: &Value) -> Rows {
     let figures = figures(report, "")?;
     let all = figures.iter().filter_map(|figure| figure["memory"].as_array());
     let all: Vec<&Value> = all.flatten().collect();
-    let services: BTreeSet<&str> = all.iter().filter_map(|memory| memory["service"].as_str()).collect();
+    let services: BTreeSet<&str> = all
+        .iter()
+        .filter_map(|memory| memory["service"].as_str())
+        .collect();
     for service in services {
         let of = all.iter().filter(|memory| memory["service"] == service);
         let most = of
@@ -160,7 +163,13 @@ pub(super) fn memory(report: &Value) -> Rows {
 
 /// Rows and bytes of the tables, in MB.
 pub(super) fn sizes(report: &Value) -> Rows {
-    let mut rows = vec![row(&["table", "rows", "table MB", "out of line MB", "indexes MB"])];
+    let mut rows = vec![row(&[
+        "table",
+        "rows",
+        "table MB",
+        "out of line MB",
+        "indexes MB",
+    ])];
     let mega = |bytes: f64| number(bytes / 1e6);
     for table in list(report, "/history/tables")? {
         rows.push(vec![

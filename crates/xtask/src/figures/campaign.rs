@@ -46,7 +46,10 @@ pub(super) fn faults(report: &Value) -> anyhow::Result<Vec<Vec<String>>> {
             .into_iter()
             .map(|complaints| Ok(list(outcome, complaints)?.is_empty()))
             .collect::<anyhow::Result<Vec<bool>>>()?;
-        let findings: f64 = counted[3..].iter().filter_map(|pointer| at(outcome, pointer).ok()).sum();
+        let findings: f64 = counted[3..]
+            .iter()
+            .filter_map(|pointer| at(outcome, pointer).ok())
+            .sum();
         let good = kept.into_iter().all(|kept| kept) && findings == 0.0 && outcome["failure"].is_null();
         cells.push(recovery);
         cells.push(number(at(outcome, "/took")?));
