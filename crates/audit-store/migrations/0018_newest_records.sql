@@ -65,7 +65,7 @@ SELECT t.id, t.remediation_name, t.remediation_namespace, t.signal_type, t.alert
        t.labels, t.original_payload, t.correlation_id, t.execution_start_time AS start_time,
        t.execution_end_time AS end_time, t.execution_duration_ms AS duration_ms, t.recorded_by,
        t.action_timestamp AS created_at, t.updated_at, t.embedding_id, v.embedding, t.last_event_id,
-       t.words
+       t.words, t.action_history_id, r.cluster_name AS resource_cluster
 FROM resource_action_traces t
 -- Outer joins, though every row has its partner: the planner then drops those a query does not use.
 LEFT JOIN action_histories h ON h.id = t.action_history_id AND h.workflow_id IS NULL

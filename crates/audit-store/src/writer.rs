@@ -32,10 +32,14 @@ pub use ledger::EventRef;
 /// It waits for a lock long enough for another write, and short enough that what DDL or a rebuild holds up does not hold up
 /// everything that came with it.
 ///
+/// The table of texts is looked up and inserted into by one statement, which would lock it twice, the weaker lock first: a
+/// move to another model in between would be a deadlock. So it is locked before.
+///
 /// A connection keeps one plan for each statement: planning for the values at hand took longer than running them. Such a
 /// plan may be made while a table is empty, and live until the table is analyzed. So it may not have what is good for an
 /// empty table only: rows are found by their keys, through indexes.
-const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '1s'; SET LOCAL plan_cache_mode = force_generic_plan; \
+const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '1s'; LOCK TABLE incident_embeddings IN ROW EXCLUSIVE MODE; \
+                     SET LOCAL plan_cache_mode = force_generic_plan; \
                      SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
                      SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 

@@ -73,13 +73,19 @@ impl Questions {
         })
     }
 
-    /// A read: half of them lists, three in ten details, the others recovery contexts.
+    /// A read: half of them lists, every other of which leaves out how many there are, three in ten details, the others
+    /// recovery contexts.
     fn read(&mut self) -> Request {
         let (id, name, namespace) = &self.incidents[self.zipf.draw(&mut self.rng)];
         match self.rng.random_range(0..10) {
             0..5 => {
                 let filter = FILTERS[self.rng.random_range(0..FILTERS.len())];
-                Request::get("list", format!("/api/v1/incidents?limit={LISTED}{filter}"))
+                let list = format!("/api/v1/incidents?limit={LISTED}{filter}");
+                if self.rng.random() {
+                    Request::get("list", list)
+                } else {
+                    Request::get("page", format!("{list}&includeTotal=false"))
+                }
             }
             5..8 => Request::get("detail", format!("/api/v1/incidents/{id}")),
             _ => Request::get(
@@ -100,11 +106,12 @@ impl Questions {
         // Each kind has enough different questions, so this ends.
         while hot.len() < HOT {
             let read = self.read();
-            let lists = hot.iter().filter(|read| read.operation == "list").count();
-            if !hot.contains(&read) && (read.operation != "list" || lists < FILTERS.len()) {
+            let of_kind = hot.iter().filter(|kept| kept.operation == read.operation).count();
+            let is_list = matches!(read.operation, "list" | "page");
+            if !hot.contains(&read) && (!is_list || of_kind < FILTERS.len()) {
                 hot.push(read);
             }
-            if self.incidents.len() * 2 + FILTERS.len() <= hot.len() {
+            if self.incidents.len() * 2 + FILTERS.len() * 2 <= hot.len() {
                 break;
             }
         }

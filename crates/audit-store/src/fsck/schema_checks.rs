@@ -151,7 +151,8 @@ const CONTRACT_VIEWS: [(&str, &str); 12] = [
         "id remediation_name remediation_namespace signal_type alert_name signal_namespace alert_fingerprint severity \
          cluster environment resource_namespace resource_kind resource_name action_type action_parameters phase status \
          priority message reason error_message root_cause workflow labels original_payload correlation_id start_time \
-         end_time duration_ms recorded_by created_at updated_at embedding_id embedding last_event_id words",
+         end_time duration_ms recorded_by created_at updated_at embedding_id embedding last_event_id words \
+         action_history_id resource_cluster",
     ),
     ("instances", "id created_at"),
     ("related_words", "record_kind incident_id embedding_id words"),

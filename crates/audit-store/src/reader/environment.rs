@@ -97,7 +97,7 @@ impl Reader {
                           AS average_duration_seconds
                FROM incidents i
                WHERE i.resource_name = $1 AND i.resource_kind = $2 AND i.resource_namespace IS NOT DISTINCT FROM $3
-                 AND ($4::text IS NULL OR i.environment = $4) AND ($5::text IS NULL OR i.cluster = $5)
+                 AND ($4::text IS NULL OR i.environment = $4) AND ($5::text IS NULL OR i.resource_cluster = $5)
                  AND i.created_at >= $6"#,
             filter.name,
             filter.kind,
@@ -112,7 +112,7 @@ impl Reader {
             r#"SELECT i.priority AS "priority!", count(*) AS "count!"
                FROM incidents i
                WHERE i.resource_name = $1 AND i.resource_kind = $2 AND i.resource_namespace IS NOT DISTINCT FROM $3
-                 AND ($4::text IS NULL OR i.environment = $4) AND ($5::text IS NULL OR i.cluster = $5)
+                 AND ($4::text IS NULL OR i.environment = $4) AND ($5::text IS NULL OR i.resource_cluster = $5)
                  AND i.created_at >= $6 AND i.priority IS NOT NULL
                GROUP BY i.priority ORDER BY i.priority"#,
             filter.name,
@@ -139,7 +139,7 @@ impl Reader {
                    ORDER BY t.place, r.place LIMIT 1
                ) e ON true
                WHERE i.resource_name = $1 AND i.resource_kind = $2 AND i.resource_namespace IS NOT DISTINCT FROM $3
-                 AND ($4::text IS NULL OR i.environment = $4) AND ($5::text IS NULL OR i.cluster = $5)
+                 AND ($4::text IS NULL OR i.environment = $4) AND ($5::text IS NULL OR i.resource_cluster = $5)
                  AND i.created_at >= $6 AND i.phase = 'Failed'
                GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $10"#,
             filter.name,
@@ -161,7 +161,7 @@ impl Reader {
                       i.duration_ms / 1000::double precision AS duration_seconds, i.labels
                FROM incidents i
                WHERE i.resource_name = $1 AND i.resource_kind = $2 AND i.resource_namespace IS NOT DISTINCT FROM $3
-                 AND ($4::text IS NULL OR i.environment = $4) AND ($5::text IS NULL OR i.cluster = $5)
+                 AND ($4::text IS NULL OR i.environment = $4) AND ($5::text IS NULL OR i.resource_cluster = $5)
                  AND i.created_at >= $6
                ORDER BY i.created_at DESC, i.id DESC LIMIT $7"#,
             filter.name,

@@ -219,17 +219,15 @@ async fn records(snapshot: &mut Snapshot, candidates: &[Candidate]) -> Result<Ve
         .collect();
     let times: Vec<DateTime<Utc>> = candidates.iter().map(|candidate| candidate.created_at).collect();
     snapshot.keep_plans().await?;
-    // The failures of a resource are fenced (OFFSET 0), or the planner might walk all incidents in the order of time.
+    // The same action on the same resource is one history, which one index finds. The failures are fenced (OFFSET 0), or the planner might walk all incidents in the order of time.
     Ok(sqlx::query_as!(
         Record,
         r#"SELECT i.id AS "incident_id!", q.text_id AS "text_id!", q.record_kind AS "record_kind!",
                   i.created_at AS "created_at!", i.last_event_id AS "last_event_id!",
                   (SELECT l.id FROM (
                        SELECT f.id, f.created_at FROM incidents f
-                       WHERE i.phase = 'Completed' AND f.phase = 'Failed' AND f.action_type = i.action_type
-                         AND f.resource_name = i.resource_name AND f.resource_kind = i.resource_kind
-                         AND f.resource_namespace IS NOT DISTINCT FROM i.resource_namespace
-                         AND f.cluster = i.cluster AND f.created_at > i.created_at
+                       WHERE i.phase = 'Completed' AND f.phase = 'Failed' AND i.action_type IS NOT NULL
+                         AND f.action_history_id = i.action_history_id AND f.created_at > i.created_at
                        OFFSET 0
                    ) l ORDER BY l.created_at DESC, l.id DESC LIMIT 1) AS contradicted_by,
                   ARRAY(SELECT c.last_event_id FROM (

@@ -60,6 +60,8 @@ macro_rules! conditions {
                 + $open
                 + "($1::text IS NULL OR i.resource_namespace = $1)
               AND ($2::text IS NULL OR i.cluster = $2)
+              -- A name may be in every cluster of a fleet: with a cluster the one resource is found, not all of the name.
+              AND ($2::text IS NULL OR $9::text IS NULL OR i.resource_cluster = $2)
               AND ($3::text IS NULL OR i.environment = $3)
               AND ($4::text IS NULL OR i.severity = $4)
               AND ($5::text IS NULL OR i.alert_name = $5)

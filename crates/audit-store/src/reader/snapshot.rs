@@ -22,7 +22,8 @@ pub(super) struct Snapshot {
 enum Plans {
     /// Each for its values, as the session has it.
     Anew,
-    /// Each once for a connection.
+    /// Each once for a connection, without joins that read a table as a whole: a plan that is made without values does not
+    /// know that it starts from a few rows.
     Kept,
     /// Each once for a connection, and by an index that has the order asked for.
     KeptInOrder,
@@ -33,7 +34,8 @@ impl Plans {
         match self {
             Self::Anew => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
             Self::Kept => {
-                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_generic_plan"
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_generic_plan; \
+                 SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
             }
             Self::KeptInOrder => {
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_generic_plan; \
@@ -44,8 +46,14 @@ impl Plans {
 
     fn set(self) -> &'static str {
         match self {
-            Self::Anew => "SET LOCAL plan_cache_mode = force_custom_plan",
-            Self::Kept => "SET LOCAL plan_cache_mode = force_generic_plan",
+            Self::Anew => {
+                "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_hashjoin TO DEFAULT; \
+                 SET LOCAL enable_mergejoin TO DEFAULT"
+            }
+            Self::Kept => {
+                "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_hashjoin = off; \
+                 SET LOCAL enable_mergejoin = off"
+            }
             Self::KeptInOrder => {
                 "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_sort = off"
             }

@@ -29,6 +29,8 @@ const NEAREST: &str = "SELECT v.id, v.embedding <=> $1 FROM texts v ORDER BY v.e
 pub(crate) enum Question {
     /// The first page of the incident list and the number of all incidents.
     List,
+    /// That page alone.
+    Page,
     /// An incident with its analyses, workflows, executions and timeline.
     Detail,
     /// The rows that a recovery context is made of.
@@ -37,13 +39,14 @@ pub(crate) enum Question {
 
 impl Question {
     /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::List, Self::Detail, Self::Recovery];
+    pub(crate) const ALL: [Self; 4] = [Self::List, Self::Page, Self::Detail, Self::Recovery];
 
     /// The operation of a load that asks it.
     #[must_use]
     pub(crate) fn operation(self) -> &'static str {
         match self {
             Self::List => "list",
+            Self::Page => "page",
             Self::Detail => "detail",
             Self::Recovery => "recovery",
         }
@@ -54,6 +57,7 @@ impl Question {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::List => "page and total of the list by plain SQL",
+            Self::Page => "the page of the list by plain SQL",
             Self::Detail => "the rows of a detail by plain SQL",
             Self::Recovery => "the rows of a recovery context by plain SQL",
         }
@@ -106,7 +110,8 @@ impl Plain {
                 let mut connection = pool.acquire().await?;
                 let (id, name, namespace) = &incidents[number as usize % incidents.len().max(1)];
                 match question {
-                    Question::List => list::fetch(&mut connection).await,
+                    Question::List => list::with_total(&mut connection).await,
+                    Question::Page => list::page(&mut connection).await,
                     Question::Detail => detail::fetch(&mut connection, *id).await,
                     Question::Recovery => recovery::fetch(&mut connection, name, namespace).await,
                 }

@@ -189,7 +189,7 @@ impl Bench {
         let mut figures = Vec::new();
         for rate in options.rates.iter().copied() {
             let series = told(format!("{name}, open loop"));
-            let name = format!("{series}, {rate} /s");
+            let name = told(format!("{name}, open loop, {rate} /s"));
             progress(&name);
             let (before, in_flight) = (self.begin().await?, options.in_flight);
             let loaded = load::open(client, &asked.requests, asked.index(), times, rate, in_flight).await?;

@@ -125,8 +125,8 @@ impl Bench {
     }
 
     async fn open_writes(&mut self, series: &str, rate: f64, share: f64) -> anyhow::Result<()> {
+        let name = self.named(&format!("{series}, {rate} /s"));
         let series = self.named(series);
-        let name = format!("{series}, {rate} /s");
         progress(&name);
         let (times, in_flight) = (self.options.times(), self.options.in_flight);
         let requests = prepared(self.traffic(RECENT, share), times.count_at(rate) + 1).await?;

@@ -135,7 +135,7 @@ async fn everything_due_is_answered_or_dropped_and_the_ledger_has_what_was_ackno
         );
     }
     let baselines = report["baselines"].as_array().unwrap();
-    assert_eq!(baselines.len(), 15, "{baselines:?}");
+    assert_eq!(baselines.len(), 17, "{baselines:?}");
     for baseline in baselines {
         assert!(baseline["perSecond"].as_f64().unwrap() > 0.0, "{baseline}");
         assert_eq!(baseline["notes"].get("failed"), None, "{baseline}");
@@ -296,7 +296,6 @@ async fn a_history_is_made_once_and_kept_and_each_rate_and_share_of_fresh_texts_
         "--rate=5",
         "--callers=1",
         "--fresh-texts=0,0.5",
-        "--incidents=1000",
     ])
     .await;
     assert_eq!(

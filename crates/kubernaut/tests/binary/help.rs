@@ -125,7 +125,7 @@ fn bench_names_its_options_with_their_defaults() {
         &[
             "Usage: kubernaut bench [OPTIONS]",
             "--workload <WORKLOAD>          What to measure, in this order: writes,cached-reads,uncached-reads,search [default: all]",
-            "--rate <RATE>                  Requests in a second of the open loop; 0 for no open loop [default: 500]",
+            "--rate <RATE>                  Requests in a second of the open loop; 0 for no open loop. Several, such as 100,200,400, are measured one after the other and drawn as a curve [default: 500]",
             "--callers <CALLERS>            Callers of the closed loop; 0 for no closed loop [default: 64]",
             "--duration <DURATION>          How long each load counts [default: 60s]",
             "--warm-up <WARM_UP>            How long each load goes before it counts [default: 10s]",

@@ -55,7 +55,7 @@ pub(super) async fn related(
                 ORDER BY i.created_at DESC, i.id DESC LIMIT $10)
                UNION ALL
                (SELECT 3, i.id, i.alert_name, i.alert_fingerprint, i.created_at FROM incidents i
-                WHERE i.resource_name = $4 AND i.resource_kind = $5 AND i.cluster = $6
+                WHERE i.resource_name = $4 AND i.resource_kind = $5 AND i.resource_cluster = $6
                   AND i.resource_namespace IS NOT DISTINCT FROM $7
                   AND i.created_at >= $9 AND i.created_at BETWEEN $8 AND $11 AND i.id <> $1
                 ORDER BY i.created_at DESC, i.id DESC LIMIT $10)

@@ -87,7 +87,7 @@ async fn earlier(
 ) -> Result<Vec<Incident>, StoreError> {
     let ids: Vec<i64> = sqlx::query_scalar!(
         r#"SELECT i.id AS "id!" FROM incidents i
-           WHERE i.resource_name = $1 AND i.resource_kind = $2 AND i.cluster = $3
+           WHERE i.resource_name = $1 AND i.resource_kind = $2 AND i.resource_cluster = $3
              AND i.resource_namespace IS NOT DISTINCT FROM $4
              AND i.created_at >= $5 AND i.created_at <= $6 AND (i.created_at, i.id) < ($6, $7)
            ORDER BY i.created_at DESC, i.id DESC

@@ -9,12 +9,18 @@ pub(super) const COLUMNS: &str = "i.id, i.remediation_name, i.remediation_namesp
 /// And how many there are in all.
 const TOTAL: &str = "SELECT count(*) FROM incidents";
 
-/// The first page, and the total.
-pub(super) async fn fetch(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+/// The first page.
+pub(super) async fn page(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let page = format!("SELECT {COLUMNS} FROM incidents i ORDER BY i.created_at DESC, i.id DESC LIMIT 20");
     sqlx::query(sqlx::AssertSqlSafe(page))
-        .fetch_all(&mut *connection)
+        .fetch_all(connection)
         .await?;
+    Ok(())
+}
+
+/// The first page, and the total.
+pub(super) async fn with_total(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    page(&mut *connection).await?;
     sqlx::query(TOTAL).fetch_one(connection).await?;
     Ok(())
 }
