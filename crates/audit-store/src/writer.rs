@@ -32,14 +32,10 @@ pub use ledger::EventRef;
 /// It waits for a lock long enough for another write, and short enough that what DDL or a rebuild holds up does not hold up
 /// everything that came with it.
 ///
-/// The table of texts is looked up and inserted into by one statement, which would lock it twice, the weaker lock first: a
-/// move to another model in between would be a deadlock. So it is locked before.
-///
 /// A connection keeps one plan for each statement: planning for the values at hand took longer than running them. Such a
 /// plan may be made while a table is empty, and live until the table is analyzed. So it may not have what is good for an
 /// empty table only: rows are found by their keys, through indexes.
-const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '1s'; LOCK TABLE incident_embeddings IN ROW EXCLUSIVE MODE; \
-                     SET LOCAL plan_cache_mode = force_generic_plan; \
+const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '1s'; SET LOCAL plan_cache_mode = force_generic_plan; \
                      SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
                      SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 
@@ -243,6 +239,11 @@ async fn in_transaction(
     groups: &[Group],
 ) -> Result<Vec<Result<Vec<Receipt>, StoreError>>, StoreError> {
     let mut transaction = connection.begin_with(BEGIN).await?;
+    // One statement looks texts up and inserts them, and would lock their table twice, the weaker lock first: a move to another
+    // model in between would be a deadlock. Not part of BEGIN: what fails there is not rolled back.
+    sqlx::raw_sql("LOCK TABLE incident_embeddings IN ROW EXCLUSIVE MODE")
+        .execute(&mut *transaction)
+        .await?;
     let may_go_on = keys::take(&mut transaction, groups).await?;
     let records: Vec<&NewRecord> = groups
         .iter()
