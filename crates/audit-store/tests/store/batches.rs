@@ -1,12 +1,12 @@
 //! A batch is one transaction, and a poisoned record fails alone.
 
-use audit_store::StoreError;
 use audit_store::writer::{EmbeddingStatus, Group, NewRecord, RecordText, write_batch, write_groups};
+use audit_store::{ConnectOptions, StoreError, WriteStore};
 use testkit::Database;
 
 use crate::records::analysis;
 
-async fn count(store: &audit_store::WriteStore, table: &'static str) -> i64 {
+async fn count(store: &WriteStore, table: &'static str) -> i64 {
     let query = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
     sqlx::query_scalar(query).fetch_one(store.pool()).await.unwrap()
 }
@@ -128,4 +128,29 @@ async fn a_vector_of_another_dimension_fails_its_record_alone() {
         "{:?}",
         results[1]
     );
+}
+
+#[tokio::test]
+async fn a_table_of_texts_that_is_locked_for_too_long_costs_a_batch_and_not_its_connection() {
+    let database = Database::new("store").await;
+    let store = WriteStore::connect(&ConnectOptions {
+        max_connections: 1,
+        ..database.writer_options()
+    })
+    .await
+    .unwrap();
+    let other = database.store().await;
+    let mut obstacle = other.pool().begin().await.unwrap();
+    sqlx::query("LOCK TABLE incident_embeddings IN EXCLUSIVE MODE")
+        .execute(&mut *obstacle)
+        .await
+        .unwrap();
+    let batch = [analysis("ai-1", 0.5)];
+    let error = write_batch(&store, database.model(), &batch).await.unwrap_err();
+    assert!(matches!(error, StoreError::Contention(_)), "{error:?}");
+    obstacle.rollback().await.unwrap();
+    // The only connection there is works again at once.
+    let receipts = write_batch(&store, database.model(), &batch).await.unwrap();
+    assert!(!receipts[0].replayed);
+    assert_eq!(count(&store, "audit_events").await, 1);
 }
