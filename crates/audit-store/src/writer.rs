@@ -27,7 +27,7 @@ use crate::{StoreError, WriteStore};
 pub use keys::{IdempotencyKey, remove_expired as remove_expired_keys};
 pub use ledger::EventRef;
 
-/// How a transaction begins, in one round trip.
+/// How a transaction begins, in one round trip. Nothing in it may fail or wait: the driver rolls back only what has begun.
 ///
 /// It waits for a lock long enough for another write, and short enough that what DDL or a rebuild holds up does not hold up
 /// everything that came with it.
@@ -239,11 +239,6 @@ async fn in_transaction(
     groups: &[Group],
 ) -> Result<Vec<Result<Vec<Receipt>, StoreError>>, StoreError> {
     let mut transaction = connection.begin_with(BEGIN).await?;
-    // One statement looks texts up and inserts them, and would lock their table twice, the weaker lock first: a move to another
-    // model in between would be a deadlock. Not part of BEGIN: what fails there is not rolled back.
-    sqlx::raw_sql("LOCK TABLE incident_embeddings IN ROW EXCLUSIVE MODE")
-        .execute(&mut *transaction)
-        .await?;
     let may_go_on = keys::take(&mut transaction, groups).await?;
     let records: Vec<&NewRecord> = groups
         .iter()

@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
@@ -30,17 +30,11 @@ enum Plans {
 }
 
 impl Plans {
-    fn begin(self) -> &'static str {
+    fn begin(self) -> String {
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         match self {
-            Self::Anew => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            Self::Kept => {
-                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_generic_plan; \
-                 SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
-            }
-            Self::KeptInOrder => {
-                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_generic_plan; \
-                 SET LOCAL enable_sort = off"
-            }
+            Self::Anew => begin.to_owned(),
+            Self::Kept | Self::KeptInOrder => format!("{begin}; {}", self.set()),
         }
     }
 
@@ -81,7 +75,7 @@ impl Reader {
 
     async fn begin(&self, plans: Plans) -> Result<Snapshot, StoreError> {
         let span = tracing::info_span!("database", otel.kind = "client", db.system.name = "postgresql");
-        let begun = self.pool.begin_with(plans.begin());
+        let begun = self.pool.begin_with(AssertSqlSafe(plans.begin()));
         let transaction = match self.deadline {
             None => begun.await?,
             Some(deadline) => {

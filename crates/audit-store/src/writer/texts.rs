@@ -62,6 +62,11 @@ pub(super) async fn insert(
     if distinct.is_empty() {
         return Ok(HashMap::new());
     }
+    // The statement below looks texts up and inserts them, and would lock their table twice, the weaker lock first: a move to
+    // another model in between would be a deadlock.
+    sqlx::raw_sql("LOCK TABLE incident_embeddings IN ROW EXCLUSIVE MODE")
+        .execute(&mut *connection)
+        .await?;
     let hashes: Vec<&[u8]> = distinct.keys().map(<[u8; 32]>::as_slice).collect();
     let texts: Vec<&str> = distinct.values().map(|new| new.text).collect();
     let times: Vec<_> = distinct.values().map(|new| new.created_at).collect();

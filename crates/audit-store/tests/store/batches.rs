@@ -145,7 +145,13 @@ async fn a_table_of_texts_that_is_locked_for_too_long_costs_a_batch_and_not_its_
         .execute(&mut *obstacle)
         .await
         .unwrap();
-    let batch = [analysis("ai-1", 0.5)];
+    let mut record = analysis("ai-1", 0.5);
+    record.text = Some(RecordText {
+        text: "out of memory".to_owned(),
+        sha256: [1; 32],
+        vector: None,
+    });
+    let batch = [record];
     let error = write_batch(&store, database.model(), &batch).await.unwrap_err();
     assert!(matches!(error, StoreError::Contention(_)), "{error:?}");
     obstacle.rollback().await.unwrap();

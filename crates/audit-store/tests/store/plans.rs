@@ -2,27 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use audit_store::record::{Execution, Head, Phase, Record, Remediation, SignalType, Timestamp};
+use audit_store::record::{Execution, Record, Remediation, SignalType};
 use audit_store::writer::{NewRecord, RecordText, write_batch};
 use audit_store::{ConnectOptions, WriteStore};
 use serde_json::Value;
 use sqlx::Row;
 use testkit::Database;
 
-use crate::records::{analysis, workflow};
-
-fn head(name: &str) -> Head {
-    Head {
-        name: name.into(),
-        namespace: "kubernaut-system".into(),
-        phase: Phase::Pending,
-        message: None,
-        created_at: Timestamp::new(Database::now()),
-        started_at: None,
-        completed_at: None,
-        correlation_id: "c".into(),
-    }
-}
+use crate::records::{analysis, head, workflow};
 
 fn remediation() -> NewRecord {
     let record = Record::Remediation(Remediation {

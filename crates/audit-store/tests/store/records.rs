@@ -4,7 +4,8 @@ use audit_store::record::{AiAnalysis, Head, Phase, Record, Timestamp, Workflow};
 use audit_store::writer::NewRecord;
 use testkit::Database;
 
-fn head(name: &str) -> Head {
+/// The head of a record that is made now.
+pub(crate) fn head(name: &str) -> Head {
     Head {
         name: name.into(),
         namespace: "kubernaut-system".into(),

@@ -90,7 +90,7 @@ impl Bench {
         let several = options.fresh_texts.len() > 1;
         for share in options.fresh_texts {
             let texts = match several {
-                true => format!(", {} % fresh texts", share * 100.0),
+                true => format!(", {} % fresh texts", (share * 1_000.0).round() / 10.0),
                 false => String::new(),
             };
             for rate in &options.rates {

@@ -99,28 +99,11 @@ impl Visit for Object<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::{self, Write},
-        sync::{Arc, Mutex},
-    };
-
     use serde_json::{Value, json};
     use tracing_subscriber::{Registry, fmt, layer::SubscriberExt};
 
+    use super::super::tests::Captured;
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Captured(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Captured {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     /// The span as a line within it tells it.
     fn told(span: impl FnOnce() -> tracing::Span) -> Value {

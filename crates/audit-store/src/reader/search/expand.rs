@@ -6,7 +6,8 @@ use std::collections::hash_map::Entry;
 use chrono::{DateTime, Utc};
 
 use super::nearest::NearText;
-use super::{Candidate, Search, records};
+use super::records::{self, Record};
+use super::{Candidate, Search};
 use crate::StoreError;
 use crate::reader::filter::within;
 use crate::reader::snapshot::Snapshot;
@@ -161,16 +162,24 @@ async fn by_others(
     let ids: Vec<i64> = texts.iter().map(|text| text.id).collect();
     let records = records::with_texts(snapshot, &ids, limit).await?;
     let passing = records::passing(snapshot, &search.filter, &records).await?;
+    let mut by_text: HashMap<i64, Vec<&Record>> = HashMap::new();
+    for record in &records {
+        if let Some(text_id) = record.text_id {
+            by_text.entry(text_id).or_default().push(record);
+        }
+    }
     let mut near = Vec::new();
     let mut cuts = Vec::new();
     for text in texts {
         let similarity = 1.0 - text.distance;
-        let of_text = || records.iter().filter(|record| record.text_id == Some(text.id));
-        cuts.extend(records::cut(of_text(), limit).map(|created_at| Cut {
-            similarity,
-            created_at,
-        }));
-        near.extend(of_text().filter_map(|record| {
+        let of_text = by_text.get(&text.id).map_or(&[][..], Vec::as_slice);
+        cuts.extend(
+            records::cut(of_text.iter().copied(), limit).map(|created_at| Cut {
+                similarity,
+                created_at,
+            }),
+        );
+        near.extend(of_text.iter().filter_map(|record| {
             let key = passing.get(&record.incident_id?)?;
             (search.except != Some(key.id)).then(|| Near {
                 incident_id: key.id,
