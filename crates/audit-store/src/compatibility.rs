@@ -12,7 +12,7 @@ pub const MIN_PGVECTOR: PgvectorVersion = PgvectorVersion(0, 8, 0);
 /// Oldest pgvector without a known defect in concurrent INSERT and VACUUM of HNSW indexes (fixed up to 0.8.4).
 pub const SAFE_PGVECTOR: PgvectorVersion = PgvectorVersion(0, 8, 4);
 /// Version of the context views this code was written for.
-pub const CONTRACT_VERSION: i32 = 2;
+pub const CONTRACT_VERSION: i32 = 3;
 
 /// A version of pgvector: major, minor, patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -400,7 +400,7 @@ mod tests {
             require_properties(99, minilm.clone(), &minilm)
                 .unwrap_err()
                 .to_string(),
-            "the context schema keeps contract version 99, this version knows 2: run the same version of all services, Data Storage's migration first"
+            "the context schema keeps contract version 99, this version knows 3: run the same version of all services, Data Storage's migration first"
         );
         let newer = ModelIdentity {
             version: "2".into(),

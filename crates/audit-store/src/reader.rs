@@ -40,7 +40,7 @@ pub use filter::IncidentFilter;
 pub use incident::{Analysis, Event, ExecutionState, IncidentDetail, WorkflowState};
 pub use incidents::{Incident, IncidentPage, Order, PageRequest, Position, Start};
 pub use namespaces::{Groups, NamespaceCounts, Weights};
-pub use patterns::{History, MOST_CONSIDERED, Pattern, PatternFilter};
+pub use patterns::{History, Pattern, PatternFilter};
 pub use recovery::{
     Correlation, Failure, Recorded, Recovery, RecoveryContext, RelatedAlert, RemediationKey, Strategy,
     StrategyKind,

@@ -16,6 +16,7 @@ use crate::load::Times;
 use crate::report::Report;
 use crate::schema::Schemas;
 use crate::server::Server;
+use crate::services::Kind;
 use bench::{Bench, Database, Services};
 
 /// How long a baseline is measured, at most; a load that goes for a shorter time has shorter ones.
@@ -117,6 +118,8 @@ pub struct Options {
     pub history: Option<String>,
     /// Settings of a PostgreSQL of the run's own.
     pub postgresql: Vec<(String, String)>,
+    /// Settings of the services that are started for the run, as variables of theirs.
+    pub variables: Vec<(String, String)>,
     /// Version of the product.
     pub version: String,
 }
@@ -161,6 +164,12 @@ impl Options {
             self.postgresql.is_empty() || own == Some(false),
             "--postgresql needs the run's own PostgreSQL: leave --database-url and DATABASE_URL out"
         );
+        for (name, _) in &self.variables {
+            anyhow::ensure!(
+                Kind::of_variable(name).is_some(),
+                "--variable {name}: names begin with DATA_STORAGE__ or CONTEXT_API__"
+            );
+        }
         anyhow::ensure!(
             self.history.is_none() || own == Some(true),
             "--history needs --database-url: the run's own PostgreSQL is removed with all that is in it"
@@ -176,8 +185,10 @@ impl Options {
     fn told(&self) -> BTreeMap<&'static str, String> {
         let workloads: Vec<_> = self.workloads.iter().map(|workload| workload.as_str()).collect();
         let list = |numbers: &[f64]| numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
-        let settings = self.postgresql.iter();
-        let settings: Vec<_> = settings.map(|(name, value)| format!("{name}={value}")).collect();
+        let settings = |pairs: &[(String, String)]| {
+            let pairs = pairs.iter().map(|(name, value)| format!("{name}={value}"));
+            pairs.collect::<Vec<_>>().join(",")
+        };
         BTreeMap::from([
             ("workloads", workloads.join(",")),
             ("rate", list(&self.rates)),
@@ -196,7 +207,8 @@ impl Options {
             ("naive", self.naive.to_string()),
             ("precision", self.precision.as_str().to_owned()),
             ("history", self.history.clone().unwrap_or_default()),
-            ("postgresql", settings.join(",")),
+            ("postgresql", settings(&self.postgresql)),
+            ("variables", settings(&self.variables)),
         ])
     }
 }

@@ -45,11 +45,13 @@ pub(crate) struct Plan {
     pub(crate) precision: Precision,
     /// Further settings of Data Storage: names of variables without `DATA_STORAGE__`, and values.
     pub(crate) settings: Vec<(&'static str, String)>,
+    /// What the user sets, with the whole names of variables; it has the last word.
+    pub(crate) variables: Vec<(String, String)>,
 }
 
 /// A service of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     DataStorage,
     ContextApi,
 }
@@ -169,6 +171,14 @@ impl Kind {
         }
     }
 
+    /// Whose setting a variable is.
+    pub(crate) fn of_variable(name: &str) -> Option<Self> {
+        [Self::DataStorage, Self::ContextApi].into_iter().find(|kind| {
+            let name = name.strip_prefix(kind.prefix());
+            name.is_some_and(|name| name.starts_with("__"))
+        })
+    }
+
     fn prefix(self) -> &'static str {
         match self {
             Self::DataStorage => "DATA_STORAGE",
@@ -213,6 +223,10 @@ fn command(plan: &Plan, kind: Kind) -> Command {
     }
     for (name, value) in settings {
         command.env(format!("{}__{name}", kind.prefix()), value);
+    }
+    let variables = plan.variables.iter();
+    for (name, value) in variables.filter(|(name, _)| Kind::of_variable(name) == Some(kind)) {
+        command.env(name, value);
     }
     command
         .arg(kind.command())

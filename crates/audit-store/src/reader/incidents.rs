@@ -5,6 +5,7 @@ use serde_json::Value;
 use sqlx::query_as;
 
 use super::filter::{Common, filtered, listed, with_condition};
+use super::snapshot::Snapshot;
 use super::{IncidentFilter, Reader};
 use crate::StoreError;
 
@@ -331,6 +332,44 @@ macro_rules! counted {
         .fetch_one($connection)
         .await?
     };
+}
+
+/// Like [`counted`], but counting no further than to a limit.
+macro_rules! counted_up_to {
+    ($connection:expr, $condition:literal, $filter:expr, $limit:expr) => {
+        with_condition!(
+            $condition,
+            query_scalar,
+            r#"SELECT count(*) AS "total!" FROM (SELECT FROM remediations i"#,
+            $filter,
+            " LIMIT $16) few",
+            $limit
+        )
+        .fetch_one($connection)
+        .await?
+    };
+}
+
+/// Whether more than so many incidents pass the filter, where an index alone tells; false where none does.
+pub(super) async fn are_more_than(
+    snapshot: &mut Snapshot,
+    filter: &IncidentFilter,
+    few: i64,
+) -> Result<bool, StoreError> {
+    let Some(common) = Common::of(filter) else {
+        return Ok(false);
+    };
+    snapshot.keep_plans().await?;
+    let connection = &mut **snapshot;
+    let limit = few + 1;
+    let count = match common {
+        Common::Nothing => counted_up_to!(connection, "", filter, limit),
+        Common::Cluster => counted_up_to!(connection, "AND i.cluster = $2", filter, limit),
+        Common::Environment => counted_up_to!(connection, "AND i.environment = $3", filter, limit),
+        Common::Severity => counted_up_to!(connection, "AND i.severity = $4", filter, limit),
+        Common::Failed => counted_up_to!(connection, "AND i.phase = 'Failed'", filter, limit),
+    };
+    Ok(count > few)
 }
 
 /// How many incidents pass the filter.

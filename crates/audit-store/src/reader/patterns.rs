@@ -1,13 +1,13 @@
 //! What past remediations of one kind of resource have in common: alert and class of error.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
+use super::snapshot::Snapshot;
 use super::{Reader, error_class};
 use crate::StoreError;
 
 /// Only so many of the newest terminal incidents are looked at, which bounds the time of an answer.
-pub const MOST_CONSIDERED: i64 = 1_000;
+const MOST_CONSIDERED: i64 = 1_000;
 
 /// Which incidents count; `None` restricts nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,37 @@ pub struct PatternFilter {
     pub since: DateTime<Utc>,
     /// An incident to leave out: the one that is asked about.
     pub except: Option<i64>,
+}
+
+/// Incidents by their ids and times, which say in which month each is.
+#[derive(Debug, Default)]
+pub(super) struct Instances {
+    pub(super) ids: Vec<i64>,
+    pub(super) times: Vec<DateTime<Utc>>,
+}
+
+impl Extend<Instance> for Instances {
+    fn extend<I: IntoIterator<Item = Instance>>(&mut self, instances: I) {
+        for instance in instances {
+            self.ids.push(instance.id);
+            self.times.push(instance.created_at);
+        }
+    }
+}
+
+impl FromIterator<Instance> for Instances {
+    fn from_iter<I: IntoIterator<Item = Instance>>(instances: I) -> Self {
+        let mut all = Self::default();
+        all.extend(instances);
+        all
+    }
+}
+
+/// An incident by its id and time.
+#[derive(Debug)]
+pub(super) struct Instance {
+    pub(super) id: i64,
+    pub(super) created_at: DateTime<Utc>,
 }
 
 /// Terminal incidents (Completed or Failed) with one alert and one class of error.
@@ -93,7 +124,8 @@ impl Reader {
         )
         .fetch_one(&mut *snapshot)
         .await?;
-        let patterns = patterns(&mut snapshot, filter, limit).await?;
+        let considered = considered(&mut snapshot, filter).await?;
+        let patterns = patterns_of(&mut snapshot, &considered, limit).await?;
         snapshot.commit().await?;
         Ok(History {
             total: incidents.total,
@@ -103,32 +135,56 @@ impl Reader {
     }
 }
 
-/// The patterns among the newest terminal incidents that pass the filter.
-pub(super) async fn patterns(
-    connection: &mut PgConnection,
-    filter: &PatternFilter,
+/// The newest terminal incidents that pass the filter.
+async fn considered(snapshot: &mut Snapshot, filter: &PatternFilter) -> Result<Instances, StoreError> {
+    snapshot.plan_anew().await?;
+    let instances = sqlx::query_as!(
+        Instance,
+        r#"SELECT i.id AS "id!", i.created_at AS "created_at!"
+           FROM incidents i
+           WHERE i.phase IN ('Completed', 'Failed')
+             AND i.resource_kind = $1
+             AND ($2::text IS NULL OR i.resource_namespace = $2)
+             AND (NOT $3 OR i.resource_namespace IS NULL)
+             AND ($4::text IS NULL OR i.resource_name = $4)
+             AND ($5::text IS NULL OR i.signal_type = $5)
+             AND ($6::text IS NULL OR i.alert_name = $6)
+             AND i.created_at >= $7
+             AND ($8::bigint IS NULL OR i.id <> $8)
+           ORDER BY i.created_at DESC, i.id DESC
+           LIMIT $9"#,
+        filter.kind,
+        filter.namespace.as_deref() as _,
+        filter.without_namespace,
+        filter.name.as_deref() as _,
+        filter.signal_type.as_deref() as _,
+        filter.alert_name.as_deref() as _,
+        filter.since,
+        filter.except as _,
+        MOST_CONSIDERED,
+    )
+    .fetch_all(&mut **snapshot)
+    .await?;
+    Ok(instances.into_iter().collect())
+}
+
+/// The patterns among incidents, `limit` at most.
+pub(super) async fn patterns_of(
+    snapshot: &mut Snapshot,
+    considered: &Instances,
     limit: i64,
 ) -> Result<Vec<Pattern>, StoreError> {
     let (classes, needles) = error_class::columns();
+    snapshot.keep_plans().await?;
     Ok(sqlx::query_as!(
         Pattern,
         r#"WITH considered AS MATERIALIZED (
                SELECT i.alert_name, i.phase, i.reason, i.error_message, i.message, i.root_cause, i.workflow,
                       i.duration_ms, i.created_at
-               FROM incidents i
-               WHERE i.phase IN ('Completed', 'Failed')
-                 AND i.resource_kind = $1
-                 AND ($2::text IS NULL OR i.resource_namespace = $2)
-                 AND (NOT $3 OR i.resource_namespace IS NULL)
-                 AND ($4::text IS NULL OR i.resource_name = $4)
-                 AND ($5::text IS NULL OR i.signal_type = $5)
-                 AND ($6::text IS NULL OR i.alert_name = $6)
-                 AND i.created_at >= $7
-                 AND ($8::bigint IS NULL OR i.id <> $8)
-               ORDER BY i.created_at DESC, i.id DESC
-               LIMIT $9
+               FROM UNNEST($1::bigint[], $2::timestamptz[]) AS k (id, created_at)
+               JOIN incidents i ON i.id = k.id AND i.created_at = k.created_at
            )
-           SELECT c.alert_name AS "alert_name!", coalesce(e.class, $12) AS "error_type!",
+           SELECT c.alert_name AS "alert_name!", coalesce(e.class, $5) AS "error_type!",
                   count(*) AS "occurrences!", count(*) FILTER (WHERE c.phase = 'Completed') AS "successful!",
                   mode() WITHIN GROUP (ORDER BY c.root_cause COLLATE "C") AS common_root_cause,
                   mode() WITHIN GROUP (ORDER BY c.workflow COLLATE "C") AS common_workflow,
@@ -140,27 +196,20 @@ pub(super) async fn patterns(
            LEFT JOIN LATERAL (
                SELECT r.class
                FROM UNNEST(ARRAY[lower(c.reason), lower(c.error_message), lower(c.message)]) WITH ORDINALITY AS t (text, place)
-               JOIN UNNEST($10::text[], $11::text[]) WITH ORDINALITY AS r (class, needle, place)
+               JOIN UNNEST($3::text[], $4::text[]) WITH ORDINALITY AS r (class, needle, place)
                  ON strpos(t.text, r.needle) > 0
                ORDER BY t.place, r.place LIMIT 1
            ) e ON true
            GROUP BY 1, 2
            ORDER BY 3 DESC, 1, 2
-           LIMIT $13"#,
-        filter.kind,
-        filter.namespace.as_deref() as _,
-        filter.without_namespace,
-        filter.name.as_deref() as _,
-        filter.signal_type.as_deref() as _,
-        filter.alert_name.as_deref() as _,
-        filter.since,
-        filter.except as _,
-        MOST_CONSIDERED,
+           LIMIT $6"#,
+        &considered.ids,
+        &considered.times,
         &classes,
         &needles,
         error_class::UNKNOWN,
         limit,
     )
-    .fetch_all(connection)
+    .fetch_all(&mut **snapshot)
     .await?)
 }

@@ -1,13 +1,14 @@
 //! What a controller needs that is about to try a failed remediation again.
 
 mod alerts;
+mod alike;
 mod attempts;
 mod strategies;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::patterns::patterns;
-use super::{Incident, Pattern, PatternFilter, Reader};
+use super::patterns::patterns_of;
+use super::{Incident, Pattern, Reader};
 use crate::StoreError;
 
 pub use alerts::{Correlation, RelatedAlert};
@@ -54,9 +55,9 @@ pub struct RecoveryContext {
     pub failures: Vec<Failure>,
     /// Other incidents that may have to do with it, newest first.
     pub related_alerts: Vec<RelatedAlert>,
-    /// The patterns of terminal incidents with the same alert on the same kind of resource.
+    /// The patterns of the newest terminal incidents with the same alert on the same kind of resource.
     pub patterns: Vec<Pattern>,
-    /// What helped against the same alert on the same kind of resource, in no order.
+    /// What helped in these, in no order.
     pub strategies: Vec<Strategy>,
 }
 
@@ -102,19 +103,9 @@ impl Reader {
         let since = now - look_back;
         let (current_attempt, failures) = attempts::failures(&mut snapshot, &incident, since).await?;
         let related_alerts = alerts::related(&mut snapshot, &incident, since).await?;
-        let alike = PatternFilter {
-            kind: incident.resource_kind.clone(),
-            namespace: None,
-            without_namespace: false,
-            name: None,
-            signal_type: None,
-            alert_name: Some(incident.alert_name.clone()),
-            since,
-            except: Some(id),
-        };
-        let strategies = strategies::successful(&mut snapshot, &incident, since).await?;
-        snapshot.plan_anew().await?;
-        let patterns = patterns(&mut snapshot, &alike, MOST_PATTERNS).await?;
+        let alike = alike::newest(&mut snapshot, &incident, since).await?;
+        let strategies = strategies::successful(&mut snapshot, &alike).await?;
+        let patterns = patterns_of(&mut snapshot, &alike, MOST_PATTERNS).await?;
         snapshot.commit().await?;
         Ok(Recovery::Found(Box::new(RecoveryContext {
             incident,

@@ -1,8 +1,10 @@
 //! A transaction that sees one state of the database.
 
 use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
 
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
@@ -42,15 +44,49 @@ impl Plans {
         match self {
             Self::Anew => {
                 "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_hashjoin TO DEFAULT; \
-                 SET LOCAL enable_mergejoin TO DEFAULT"
+                 SET LOCAL enable_mergejoin TO DEFAULT; SET LOCAL enable_sort TO DEFAULT"
             }
             Self::Kept => {
                 "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_hashjoin = off; \
-                 SET LOCAL enable_mergejoin = off"
+                 SET LOCAL enable_mergejoin = off; SET LOCAL enable_sort TO DEFAULT"
             }
             Self::KeptInOrder => {
-                "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_sort = off"
+                "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_hashjoin = off; \
+                 SET LOCAL enable_mergejoin = off; SET LOCAL enable_sort = off"
             }
+        }
+    }
+}
+
+/// The beginning of a transaction, which goes on if nobody waits for it any more. Cut off between its question and the
+/// answer, it would leave a transaction and its settings on a connection of the pool, for whoever has that next.
+struct Beginning(Option<Begin>);
+
+type Begin = Pin<Box<dyn Future<Output = sqlx::Result<Transaction<'static, Postgres>>> + Send>>;
+
+impl Beginning {
+    fn new(pool: &PgPool, statement: String) -> Self {
+        let pool = pool.clone();
+        Self(Some(Box::pin(async move {
+            pool.begin_with(AssertSqlSafe(statement)).await
+        })))
+    }
+
+    async fn end(mut self) -> sqlx::Result<Transaction<'static, Postgres>> {
+        let Some(begin) = &mut self.0 else {
+            return Err(sqlx::Error::BeginFailed);
+        };
+        let begun = begin.await;
+        self.0 = None;
+        begun
+    }
+}
+
+impl Drop for Beginning {
+    fn drop(&mut self) {
+        if let (Some(begin), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            // The transaction that comes of it is dropped, which rolls it back.
+            runtime.spawn(begin);
         }
     }
 }
@@ -75,7 +111,7 @@ impl Reader {
 
     async fn begin(&self, plans: Plans) -> Result<Snapshot, StoreError> {
         let span = tracing::info_span!("database", otel.kind = "client", db.system.name = "postgresql");
-        let begun = self.pool.begin_with(AssertSqlSafe(plans.begin()));
+        let begun = Beginning::new(&self.pool, plans.begin()).end();
         let transaction = match self.deadline {
             None => begun.await?,
             Some(deadline) => {
@@ -114,6 +150,12 @@ impl Snapshot {
     /// [`Reader::snapshot_with_kept_plans`].
     pub(super) async fn keep_plans(&mut self) -> Result<(), StoreError> {
         self.plan(Plans::Kept).await
+    }
+
+    /// From here on statements keep their plans, and find the first rows by an index that has them in the order asked for;
+    /// see [`Reader::snapshot_in_order`].
+    pub(super) async fn keep_plans_in_order(&mut self) -> Result<(), StoreError> {
+        self.plan(Plans::KeptInOrder).await
     }
 
     async fn plan(&mut self, plans: Plans) -> Result<(), StoreError> {

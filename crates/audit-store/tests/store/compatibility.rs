@@ -104,7 +104,7 @@ async fn a_contract_of_the_future_and_a_schema_of_the_future_are_refused() {
         .execute(store.pool())
         .await
         .unwrap();
-    let expected = "the context schema keeps contract version 99, this version knows 2: run the same version of all services, Data Storage's migration first";
+    let expected = "the context schema keeps contract version 99, this version knows 3: run the same version of all services, Data Storage's migration first";
     assert_eq!(
         database
             .reader()

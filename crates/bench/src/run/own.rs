@@ -39,6 +39,7 @@ pub(super) async fn measure(
         schema: schema.data().to_owned(),
         precision: options.precision,
         settings: Vec::new(),
+        variables: options.variables.clone(),
     };
     let database = Database::primary(url.to_owned(), schema.data().to_owned());
     let mut bench = Bench::new(

@@ -94,7 +94,7 @@ pub(crate) struct Context {
     previous_failures: Vec<PreviousFailure>,
     /// Newest first, 20 at most.
     related_alerts: Vec<Related>,
-    /// Most frequent first, 10 at most, of the 1 000 newest Completed or Failed incidents with the same alert on the
+    /// Most frequent first, 10 at most, of the 300 newest Completed or Failed incidents with the same alert on the
     /// same kind of resource, this one left out.
     historical_patterns: Vec<HistoricalPattern>,
     /// Highest confidence first, 10 at most, of the same incidents.

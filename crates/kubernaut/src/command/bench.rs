@@ -110,6 +110,10 @@ pub(crate) struct Options {
     /// A setting of the run's own PostgreSQL, such as shared_buffers=4GB; may be given more than once.
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     postgresql: Vec<(String, String)>,
+    /// A setting of the services that are started, as a variable of theirs, such as DATA_STORAGE__WRITER__LINGER=10ms; may
+    /// be given more than once.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting, conflicts_with_all = ["data_storage", "context_api"])]
+    variable: Vec<(String, String)>,
     /// A Data Storage that runs; it gets records that nobody wants to keep.
     #[arg(long, value_name = "URL")]
     data_storage: Option<String>,
@@ -171,6 +175,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         precision: options.precision,
         history: options.history,
         postgresql: options.postgresql,
+        variables: options.variable,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let shutdown = service_kit::shutdown::Shutdown::on_signals()?;

@@ -373,7 +373,12 @@ fn what_needs_services_of_the_run_is_refused_for_others() {
         assert_eq!(output.status.code(), Some(code), "{text}");
         assert!(text.contains(word), "{text}");
     };
-    for option in ["--copies=2", "--replicas=2", "--read-replica"] {
+    for option in [
+        "--copies=2",
+        "--replicas=2",
+        "--read-replica",
+        "--variable=DATA_STORAGE__A=1",
+    ] {
         let name = option.split('=').next().unwrap();
         refused(&[option, "--context-api=http://127.0.0.1:1"], 2, name);
         refused(&[option, "--data-storage=http://127.0.0.1:1"], 2, name);
@@ -391,6 +396,11 @@ fn what_needs_services_of_the_run_is_refused_for_others() {
         ],
         1,
         "--postgresql needs the run's own PostgreSQL",
+    );
+    refused(
+        &["--variable=PATH=/bin"],
+        1,
+        "--variable PATH: names begin with DATA_STORAGE__ or CONTEXT_API__",
     );
     refused(&["--history=kept"], 1, "--history needs --database-url");
 }

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use audit_store::ConnectOptions;
+use audit_store::{ConnectOptions, Reader};
 use serde_json::json;
-use testkit::records;
+use testkit::chaos_proxy::Direction;
+use testkit::{ChaosProxy, records};
+use tokio::time;
 
 use crate::both::Both;
 use crate::cached::Replica;
@@ -58,4 +60,35 @@ async fn a_query_that_takes_too_long_is_cut_off_and_holds_no_connection() {
     assert_eq!(elsewhere.status, 400, "{}", elsewhere.body);
     lock.rollback().await.expect("the end of the lock");
     assert_eq!(replica.get("/api/v1/incidents").await.body["total"], 1);
+}
+
+#[tokio::test]
+async fn a_beginning_that_is_given_up_leaves_no_transaction_on_its_connection() {
+    let both = Both::new().await;
+    let options = both.database.reader_options();
+    let proxy = ChaosProxy::in_front_of(&options.url).await;
+    let application_name = format!("given-up-{}", both.database.schema());
+    let reader = Reader::connect(&ConnectOptions {
+        url: proxy.url(&options.url),
+        max_connections: 1,
+        application_name: application_name.clone(),
+        ..options
+    })
+    .await
+    .expect("a reader");
+    reader.model().await.expect("a connection");
+    // One way for the question whether the connection lives, another for the beginning, which the deadline comes amid.
+    proxy.delay(Direction::ToClient, Duration::from_millis(400));
+    let deadline = time::Instant::now() + Duration::from_millis(600);
+    let given_up = reader.until(deadline).incident(1).await;
+    assert!(given_up.is_err(), "{given_up:?}");
+    proxy.pass();
+    reader.model().await.expect("the connection");
+    let states: Vec<String> =
+        sqlx::query_scalar("SELECT state FROM pg_stat_activity WHERE application_name = $1")
+            .bind(&application_name)
+            .fetch_all(both.store.pool())
+            .await
+            .expect("the sessions");
+    assert_eq!(states, ["idle"]);
 }

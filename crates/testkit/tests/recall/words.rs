@@ -368,17 +368,23 @@ async fn each_index_of_words_serves_the_search() {
     };
     let found = reader.search_fused(&question).await.expect("an answer");
     assert_eq!(found.len(), 1);
+    // Words of months that are written in two ways would find nothing in the newest, and then everything.
+    let month: String = sqlx::query_scalar("SELECT written_month('2026-01-31T23:59:59Z')")
+        .fetch_one(both.store.pool())
+        .await
+        .expect("a word");
+    assert_eq!(month, "@24313");
     for (part, before, limit, indexes) in [
         (
-            "i.words @> $16 ORDER BY",
+            "i.words @> $16 AND i.created_at",
             15,
-            "200",
+            "100, NULL, NULL, true",
             &["resource_action_traces"][..],
         ),
         (
-            "a.words @> $1 ORDER BY",
+            "a.dated_words @> $1",
             0,
-            "300",
+            "300, ARRAY['@24313', '@24312']",
             &["ai_analyses", "workflow_executions", "action_executions"],
         ),
     ] {

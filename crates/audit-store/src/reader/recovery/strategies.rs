@@ -1,11 +1,10 @@
 //! What helped against the same alert on the same kind of resource.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use crate::StoreError;
-use crate::reader::Incident;
-use crate::reader::patterns::MOST_CONSIDERED;
+use crate::reader::patterns::Instances;
+use crate::reader::snapshot::Snapshot;
 
 /// How many strategies are looked at, those with most successes first.
 const MOST: i64 = 100;
@@ -37,20 +36,17 @@ pub struct Strategy {
     pub last_used: DateTime<Utc>,
 }
 
-/// The strategies with a success among the newest terminal incidents like this one, which is not counted itself.
+/// The strategies with a success among terminal incidents.
 pub(super) async fn successful(
-    connection: &mut PgConnection,
-    incident: &Incident,
-    since: DateTime<Utc>,
+    snapshot: &mut Snapshot,
+    considered: &Instances,
 ) -> Result<Vec<Strategy>, StoreError> {
+    snapshot.keep_plans().await?;
     let rows = sqlx::query!(
         r#"WITH alike AS MATERIALIZED (
                SELECT i.id, i.remediation_namespace, i.remediation_name, i.phase, i.action_type, i.created_at
-               FROM incidents i
-               WHERE i.alert_name = $2 AND i.resource_kind = $3 AND i.phase IN ('Completed', 'Failed')
-                 AND i.created_at >= $4 AND i.id <> $1
-               ORDER BY i.created_at DESC, i.id DESC
-               LIMIT $5
+               FROM UNNEST($1::bigint[], $2::timestamptz[]) AS k (id, created_at)
+               JOIN incidents i ON i.id = k.id AND i.created_at = k.created_at
            ),
            -- Fenced (OFFSET 0), because the planner would rather find the incident of every workflow there is.
            recorded AS MATERIALIZED (
@@ -78,15 +74,12 @@ pub(super) async fn successful(
            GROUP BY is_workflow, name
            HAVING count(*) FILTER (WHERE helped) > 0
            ORDER BY 3 DESC, 1, 2
-           LIMIT $6"#,
-        incident.id,
-        incident.alert_name,
-        incident.resource_kind,
-        since,
-        MOST_CONSIDERED,
+           LIMIT $3"#,
+        &considered.ids,
+        &considered.times,
         MOST,
     )
-    .fetch_all(connection)
+    .fetch_all(&mut **snapshot)
     .await?;
     Ok(rows
         .into_iter()

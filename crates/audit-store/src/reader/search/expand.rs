@@ -12,8 +12,8 @@ use crate::StoreError;
 use crate::reader::filter::within;
 use crate::reader::snapshot::Snapshot;
 
-/// So many of the nearest texts are expanded before the others: as a rule their incidents are enough.
-const NEAREST_FIRST: usize = 10;
+/// So many of the nearest texts are expanded before the others are, step by step: as a rule the incidents of few are enough.
+const NEAREST_FIRST: [usize; 4] = [10, 100, 1_000, usize::MAX];
 /// Of each kind so many records of a text are followed for each result asked for, before all of them are.
 const RECORDS_FOR_A_RESULT: i64 = 4;
 
@@ -32,14 +32,19 @@ pub(super) async fn expand(
     search: &Search,
     texts: &[NearText],
 ) -> Result<Vec<Candidate>, StoreError> {
-    let (nearest, farther) = texts.split_at(texts.len().min(NEAREST_FIRST));
-    let mut found = best(snapshot, search, nearest).await?;
-    if let Some(next) = farther.first() {
-        let farthest = found.last().map(|farthest| farthest.similarity);
-        // Of farther texts no incident could come before the last of these.
-        let is_settled = is_enough(search, &found) && farthest > Some(1.0 - next.distance);
-        if !is_settled {
-            found = best(snapshot, search, texts).await?;
+    let mut found = Vec::new();
+    let mut from = 0;
+    for to in NEAREST_FIRST {
+        let to = to.min(texts.len());
+        found = best(snapshot, search, found, &texts[from..to]).await?;
+        from = to;
+        let Some(next) = texts.get(to).map(|next| 1.0 - next.distance) else {
+            break;
+        };
+        // Of farther texts no incident could come before the last of these, or none is similar enough.
+        let is_settled = is_enough(search, &found) && found.last().is_some_and(|last| last.similarity > next);
+        if is_settled || next < search.min_similarity {
+            break;
         }
     }
     let ids: Vec<i64> = found.iter().map(|near| near.text_id).collect();
@@ -63,17 +68,26 @@ fn is_enough(search: &Search, found: &[Near]) -> bool {
     i64::try_from(found.len()).unwrap_or(i64::MAX) >= search.max_results
 }
 
-async fn best(snapshot: &mut Snapshot, search: &Search, texts: &[NearText]) -> Result<Vec<Near>, StoreError> {
+/// The best of those found before and of those with farther texts.
+async fn best(
+    snapshot: &mut Snapshot,
+    search: &Search,
+    before: Vec<Near>,
+    texts: &[NearText],
+) -> Result<Vec<Near>, StoreError> {
     let texts: Vec<NearText> = texts
         .iter()
         // The distance of a vector without direction is no number, and keeps nothing out.
         .filter(|text| text.distance.is_nan() || 1.0 - text.distance >= search.min_similarity)
         .copied()
         .collect();
+    if texts.is_empty() {
+        return Ok(before);
+    }
     let few = search.max_results.saturating_mul(RECORDS_FOR_A_RESULT);
     let (by_others, cuts) = by_others(snapshot, search, &texts, few).await?;
     let own = by_own(snapshot, search, &texts).await?;
-    let found = in_order(search, own.into_iter().chain(by_others));
+    let found = in_order(search, before.into_iter().chain(own).chain(by_others));
     let is_safe = |cut: &Cut| {
         found
             .last()

@@ -8,6 +8,7 @@ use super::tuning::Try;
 use super::{Candidate, Search, Tuning, expand};
 use crate::StoreError;
 use crate::reader::filter::filtered;
+use crate::reader::incidents;
 use crate::reader::snapshot::Snapshot;
 
 /// The best `max_results`, best first; equally similar ones newest first.
@@ -28,10 +29,10 @@ async fn few_incidents(
     search: &Search,
     tuning: &Tuning,
 ) -> Result<Option<Vec<Key>>, StoreError> {
-    if search.filter.is_empty() {
+    let filter = &search.filter;
+    if filter.is_empty() || incidents::are_more_than(snapshot, filter, tuning.exact_up_to).await? {
         return Ok(None);
     }
-    let filter = &search.filter;
     snapshot.plan_anew().await?;
     let keys = filtered!(
         query_as<Key>,
@@ -128,6 +129,10 @@ async fn from_texts(
             return Ok(candidates);
         }
         all = i64::try_from(texts.len()).unwrap_or(i64::MAX) < attempt.texts;
+        if all {
+            // Asked for more, the index has no more.
+            break;
+        }
     }
     // So few texts can have very many incidents. The index may have left some out; a comparison with all does not.
     if all {

@@ -5,13 +5,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use sqlx::PgConnection;
 
 use crate::StoreError;
 use crate::reader::IncidentFilter;
 use crate::reader::filter::within;
 use crate::reader::snapshot::Snapshot;
+
+/// How many months are looked at before the others: a month that has just begun has little in it.
+const MONTHS_FIRST: i64 = 2;
 
 /// An analysis, a workflow or an execution.
 #[derive(Debug, Clone)]
@@ -46,28 +49,83 @@ pub(super) fn cut<'a>(records: impl IntoIterator<Item = &'a Record>, limit: i64)
         .max()
 }
 
-/// Of each kind the newest `limit` records with all the words.
+/// Months whose records are looked at before those of the others: words of the index, newest first.
+#[derive(Debug, Clone)]
+pub(super) struct NewestMonths(Vec<String>);
+
+impl NewestMonths {
+    /// The month of the newest record, and the one before.
+    pub(super) async fn of(snapshot: &mut Snapshot) -> Result<Self, StoreError> {
+        snapshot.keep_plans_in_order().await?;
+        let newest = sqlx::query_scalar!(
+            r#"SELECT greatest((SELECT a.created_at FROM analyses a ORDER BY a.created_at DESC, a.id DESC LIMIT 1),
+                               (SELECT w.created_at FROM workflows w ORDER BY w.created_at DESC, w.id DESC LIMIT 1),
+                               (SELECT e.created_at FROM executions e ORDER BY e.created_at DESC, e.id DESC LIMIT 1))
+                      AS newest"#
+        )
+        .fetch_one(&mut **snapshot)
+        .await?;
+        Ok(Self(newest.map_or_else(Vec::new, Self::until)))
+    }
+
+    fn until(newest: DateTime<Utc>) -> Vec<String> {
+        let month = i64::from(newest.year()) * 12 + i64::from(newest.month());
+        // As `written_month` of `migrations/0019` has them.
+        (0..MONTHS_FIRST)
+            .map(|back| format!("@{}", month - back))
+            .collect()
+    }
+}
+
+/// Of each kind the newest records with all the words, `limit` or twice as many: as many as there are, if they are fewer than
+/// `limit`.
+///
+/// Records of the newest months are looked at first, which the index of words finds; if they are enough, the others are not
+/// looked at. What a word costs does so not grow with all the years in which it was written.
 pub(super) async fn with_words(
     snapshot: &mut Snapshot,
     words: &[String],
+    months: &NewestMonths,
     limit: i64,
 ) -> Result<Vec<Record>, StoreError> {
     // Whether the words are looked up or the records read in the order of time depends on how many have them.
     snapshot.plan_anew().await?;
     Ok(sqlx::query_as!(
         Record,
-        r#"(SELECT 'aianalysis' AS "record_kind!", a.incident_id, a.embedding_id AS text_id, a.created_at AS "created_at!"
-            FROM analyses a WHERE a.words @> $1 ORDER BY a.created_at DESC, a.id DESC LIMIT $2)
+        r#"WITH new_analyses AS MATERIALIZED (
+               SELECT a.incident_id, a.embedding_id, a.created_at FROM analyses a
+               WHERE a.dated_words @> $1 AND a.dated_words && $3 ORDER BY a.created_at DESC, a.id DESC LIMIT $2
+           ), new_workflows AS MATERIALIZED (
+               SELECT w.incident_id, w.embedding_id, w.created_at FROM workflows w
+               WHERE w.dated_words @> $1 AND w.dated_words && $3 ORDER BY w.created_at DESC, w.id DESC LIMIT $2
+           ), new_executions AS MATERIALIZED (
+               SELECT e.workflow_id, e.embedding_id, e.created_at FROM executions e
+               WHERE e.dated_words @> $1 AND e.dated_words && $3 ORDER BY e.created_at DESC, e.id DESC LIMIT $2
+           ), all_executions AS (
+               SELECT * FROM new_executions
+               UNION ALL
+               (SELECT e.workflow_id, e.embedding_id, e.created_at FROM executions e
+                WHERE (SELECT count(*) FROM new_executions) < $2 AND e.dated_words @> $1 AND NOT e.dated_words && $3
+                ORDER BY e.created_at DESC, e.id DESC LIMIT $2)
+           )
+           SELECT 'aianalysis' AS "record_kind!", n.incident_id, n.embedding_id AS text_id, n.created_at AS "created_at!"
+           FROM new_analyses n
            UNION ALL
-           (SELECT 'workflow', w.incident_id, w.embedding_id, w.created_at
-            FROM workflows w WHERE w.words @> $1 ORDER BY w.created_at DESC, w.id DESC LIMIT $2)
+           (SELECT 'aianalysis', a.incident_id, a.embedding_id, a.created_at FROM analyses a
+            WHERE (SELECT count(*) FROM new_analyses) < $2 AND a.dated_words @> $1 AND NOT a.dated_words && $3
+            ORDER BY a.created_at DESC, a.id DESC LIMIT $2)
            UNION ALL
-           (SELECT 'execution', w.incident_id, x.embedding_id, x.created_at
-            FROM (SELECT e.workflow_id, e.embedding_id, e.created_at
-                  FROM executions e WHERE e.words @> $1 ORDER BY e.created_at DESC, e.id DESC LIMIT $2) x
-            LEFT JOIN workflows w ON w.id = x.workflow_id)"#,
+           SELECT 'workflow', n.incident_id, n.embedding_id, n.created_at FROM new_workflows n
+           UNION ALL
+           (SELECT 'workflow', w.incident_id, w.embedding_id, w.created_at FROM workflows w
+            WHERE (SELECT count(*) FROM new_workflows) < $2 AND w.dated_words @> $1 AND NOT w.dated_words && $3
+            ORDER BY w.created_at DESC, w.id DESC LIMIT $2)
+           UNION ALL
+           SELECT 'execution', w.incident_id, x.embedding_id, x.created_at
+           FROM all_executions x LEFT JOIN workflows w ON w.id = x.workflow_id"#,
         words,
         limit,
+        &months.0,
     )
     .fetch_all(&mut **snapshot)
     .await?)
@@ -159,6 +217,13 @@ mod tests {
             text_id: None,
             created_at: DateTime::from_timestamp(second, 0).unwrap(),
         }
+    }
+
+    #[test]
+    fn the_newest_months_are_the_words_of_the_index() {
+        let january = DateTime::from_timestamp(1_767_225_600, 0).unwrap();
+        assert_eq!(january.to_rfc3339(), "2026-01-01T00:00:00+00:00");
+        assert_eq!(NewestMonths::until(january), ["@24313", "@24312"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ pub struct Tuning {
     pub exact_up_to: i64,
     /// Try after try, how many of the nearest texts are expanded to incidents; after the last try all incidents that
     /// pass the filter are compared.
-    pub tries: [Try; 2],
+    pub tries: [Try; 3],
     /// Whether the nearest texts are found by the vector index; if not, by comparing all of them.
     pub index: bool,
 }
@@ -32,6 +32,11 @@ impl Tuning {
             },
             Try {
                 texts: 1_000,
+                ef_search: 1_000,
+            },
+            // Beyond its list the scan goes on as long as it is asked for more.
+            Try {
+                texts: 10_000,
                 ef_search: 1_000,
             },
         ],

@@ -4,17 +4,21 @@ mod terms;
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Months, Utc};
 
 use self::terms::{Term, terms};
 use super::Question;
-use super::records::{self, Key, Record};
+use super::records::{self, Key, NewestMonths, Record};
 use crate::StoreError;
+use crate::reader::IncidentFilter;
 use crate::reader::filter::filtered;
 use crate::reader::snapshot::Snapshot;
 
 /// The newest incidents with a term that are considered.
-const FOUND_UP_TO: usize = 200;
+const FOUND_UP_TO: usize = 100;
+/// Incidents with a term are looked for in the newest month before they are in all. The planner takes words that always come
+/// together for a rare coincidence, and would read and sort all incidents that have them.
+const FIRST: Months = Months::new(1);
 /// Of the analyses, workflows and executions with a term, how many of each kind are followed to their incidents, newest
 /// first: as a rule so many are enough, and if they are not, no more than so many.
 const RELATED_UP_TO: [i64; 2] = [300, 2_000];
@@ -34,9 +38,10 @@ pub(super) struct Written {
 /// before a common code; equal ones newest first.
 pub(super) async fn find(snapshot: &mut Snapshot, question: &Question) -> Result<Vec<Written>, StoreError> {
     let terms = terms(&question.description);
+    let windows = windows(snapshot, &question.filter).await?;
     let mut own = Vec::new();
     for term in &terms {
-        own.push(in_incidents(snapshot, question, term).await?);
+        own.push(in_incidents(snapshot, question, term, &windows).await?);
     }
     let related = in_related(snapshot, question, &terms).await?;
     let mut weighed: HashMap<i64, (f64, Written)> = HashMap::new();
@@ -65,22 +70,80 @@ async fn in_incidents(
     snapshot: &mut Snapshot,
     question: &Question,
     term: &Term,
+    windows: &[Window],
 ) -> Result<Vec<Written>, StoreError> {
     let filter = &question.filter;
-    // Whether the words are looked up or the incidents read in the order of time depends on how many have them.
+    // Whether the words are looked up or the incidents read in the order of time depends on how many have them. Beyond the
+    // newest window they are always looked up: a word that is frequent, but not among those that pass the filter, would be
+    // read after through all the years. So the first thing to sort by is then no column, and no index has the order.
     snapshot.plan_anew().await?;
-    Ok(filtered!(
-        query_as<Written>,
-        r#"SELECT i.id AS "id!", i.created_at AS "created_at!", i.remediation_namespace AS "namespace!",
-                  i.remediation_name AS "name!", 'remediation' AS "record_kind!", i.embedding_id AS text_id
-           FROM incidents i"#,
-        filter,
-        "AND i.words @> $16 ORDER BY i.created_at DESC, i.id DESC LIMIT $17",
-        term,
-        i64::try_from(FOUND_UP_TO).unwrap_or(i64::MAX),
+    let mut found = Vec::new();
+    for window in windows {
+        let rest = FOUND_UP_TO - found.len();
+        let further = filtered!(
+            query_as<Written>,
+            r#"SELECT i.id AS "id!", i.created_at AS "created_at!", i.remediation_namespace AS "namespace!",
+                      i.remediation_name AS "name!", 'remediation' AS "record_kind!", i.embedding_id AS text_id
+               FROM incidents i"#,
+            filter,
+            "AND i.words @> $16 AND i.created_at >= coalesce($18::timestamptz, '-infinity')
+             AND i.created_at < coalesce($19::timestamptz, 'infinity')
+             ORDER BY CASE WHEN $20 THEN i.created_at END DESC, i.created_at + interval '0' DESC, i.id DESC LIMIT $17",
+            term,
+            i64::try_from(rest).unwrap_or(i64::MAX),
+            window.since as _,
+            window.until as _,
+            window.until == filter.until,
+        )
+        .fetch_all(&mut **snapshot)
+        .await?;
+        found.extend(further);
+        if found.len() == FOUND_UP_TO {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// A part of the time that incidents are from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Window {
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+}
+
+/// The windows that a search goes through, newest first: they hold everything between the bounds of the filter.
+async fn windows(snapshot: &mut Snapshot, filter: &IncidentFilter) -> Result<Vec<Window>, StoreError> {
+    snapshot.keep_plans_in_order().await?;
+    let newest = sqlx::query_scalar!(
+        r#"SELECT i.created_at AS "created_at!" FROM remediations i
+           WHERE i.created_at < coalesce($1::timestamptz, 'infinity') ORDER BY i.created_at DESC LIMIT 1"#,
+        filter.until as _,
     )
-    .fetch_all(&mut **snapshot)
-    .await?)
+    .fetch_optional(&mut **snapshot)
+    .await?;
+    Ok(newest.map_or_else(Vec::new, |newest| windows_before(newest, filter)))
+}
+
+/// The month before the newest incident, and what is before that.
+fn windows_before(newest: DateTime<Utc>, filter: &IncidentFilter) -> Vec<Window> {
+    let whole = Window {
+        since: filter.since,
+        until: filter.until,
+    };
+    match newest.checked_sub_months(FIRST) {
+        Some(month) if filter.since.is_none_or(|since| since < month) => vec![
+            Window {
+                since: Some(month),
+                ..whole
+            },
+            Window {
+                until: Some(month),
+                ..whole
+            },
+        ],
+        _ => vec![whole],
+    }
 }
 
 /// For each term the newest incidents of which another record has it.
@@ -89,12 +152,13 @@ async fn in_related(
     question: &Question,
     terms: &[Term],
 ) -> Result<Vec<Vec<Written>>, StoreError> {
+    let months = NewestMonths::of(snapshot).await?;
     let mut found: Vec<Option<Vec<Written>>> = vec![None; terms.len()];
     for (step, limit) in RELATED_UP_TO.into_iter().enumerate() {
         let mut records: Vec<(usize, Vec<Record>)> = Vec::new();
         for (index, term) in terms.iter().enumerate() {
             if found[index].is_none() {
-                records.push((index, records::with_words(snapshot, term, limit).await?));
+                records.push((index, records::with_words(snapshot, term, &months, limit).await?));
             }
         }
         let all = records.iter().flat_map(|(_, records)| records);
@@ -142,4 +206,40 @@ fn newest(records: &[Record], passing: &HashMap<i64, Key>) -> Vec<Written> {
     newest.sort_by_key(|written| std::cmp::Reverse((written.created_at, written.id)));
     newest.truncate(FOUND_UP_TO);
     newest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Option<DateTime<Utc>> {
+        Some(text.parse().unwrap())
+    }
+
+    fn told(filter: &IncidentFilter) -> Vec<(Option<DateTime<Utc>>, Option<DateTime<Utc>>)> {
+        windows_before(at("2026-06-15T10:00:00Z").unwrap(), filter)
+            .into_iter()
+            .map(|window| (window.since, window.until))
+            .collect()
+    }
+
+    #[test]
+    fn windows_hold_everything_newest_first() {
+        let month = at("2026-05-15T10:00:00Z");
+        assert_eq!(told(&IncidentFilter::default()), [(month, None), (None, month)]);
+    }
+
+    #[test]
+    fn windows_keep_to_the_bounds_of_the_filter() {
+        let (since, until) = (at("2026-03-01T00:00:00Z"), at("2026-07-01T00:00:00Z"));
+        let month = at("2026-05-15T10:00:00Z");
+        let bounds = |since| IncidentFilter {
+            since,
+            until,
+            ..IncidentFilter::default()
+        };
+        assert_eq!(told(&bounds(since)), [(month, until), (since, month)]);
+        let late = at("2026-06-01T00:00:00Z");
+        assert_eq!(told(&bounds(late)), [(late, until)]);
+    }
 }

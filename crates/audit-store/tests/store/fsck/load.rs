@@ -149,7 +149,11 @@ async fn a_rebuild_waits_for_a_writer_that_has_its_ids_and_has_not_committed() {
         until_somebody_waits_for(&store, "audit_events", 1).await;
         obstacle.rollback().await.unwrap();
     };
-    let (written, rebuilt, ()) = tokio::join!(writing, rebuilding, releasing);
+    // Both wait for each other to wait, which one whose lock timed out before the other came never does.
+    let all = async { tokio::join!(writing, rebuilding, releasing) };
+    let (written, rebuilt, ()) = tokio::time::timeout(std::time::Duration::from_secs(60), all)
+        .await
+        .expect("a machine that is not starved");
     written.unwrap();
     assert_eq!(rebuilt.unwrap().events, 13);
     assert_eq!(findings(&database).await, Vec::<String>::new());

@@ -46,13 +46,13 @@ fn related() -> String {
     .join(" UNION ALL ")
 }
 
-/// The newest thousand incidents with the same alert on the same kind of resource that are over.
+/// The newest 300 incidents with the same alert on the same kind of resource that are over.
 fn alike(columns: &str) -> String {
     format!(
         "SELECT {columns} FROM incidents i
          WHERE i.alert_name = $2 AND i.resource_kind = $3 AND i.phase IN ('Completed', 'Failed')
            AND i.created_at >= {SINCE} AND i.id <> $1
-         ORDER BY i.created_at DESC, i.id DESC LIMIT 1000"
+         ORDER BY i.created_at DESC, i.id DESC LIMIT 300"
     )
 }
 

@@ -142,7 +142,7 @@ fn context_schema() -> Value {
             required(
                 "historicalPatterns",
                 array(named("RecoveryPattern")),
-                "Most frequent first, 10 at most, of the 1000 newest Completed or Failed incidents with the same alert \
+                "Most frequent first, 10 at most, of the 300 newest Completed or Failed incidents with the same alert \
                  on the same kind of resource, this one left out.",
             ),
             required(
