@@ -169,6 +169,16 @@ impl Options {
                 Kind::of_variable(name).is_some(),
                 "--variable {name}: names begin with DATA_STORAGE__ or CONTEXT_API__"
             );
+            let is_ours = [
+                "__DATABASE__URL",
+                "__DATABASE__SCHEMA",
+                "__SERVER__",
+                "__EMBEDDING__PRECISION",
+            ];
+            anyhow::ensure!(
+                !is_ours.iter().any(|part| name.contains(part)),
+                "--variable {name}: the run sets that itself"
+            );
         }
         anyhow::ensure!(
             self.history.is_none() || own == Some(true),

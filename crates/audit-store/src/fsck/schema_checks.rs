@@ -124,7 +124,7 @@ const CONTRACT_VIEWS: [(&str, &str); 12] = [
         "id incident_id namespace name created_at remediation_request_ref signal_type signal_context llm_provider \
          llm_model temperature root_cause confidence recommended_action requires_approval investigation_id tokens_used \
          investigation_seconds phase message started_at completed_at correlation_id embedding_id last_event_id \
-         recorded_by updated_at words",
+         recorded_by updated_at words dated_words",
     ),
     ("changes", "transaction_id record_kind incident_id"),
     (
@@ -140,7 +140,8 @@ const CONTRACT_VIEWS: [(&str, &str); 12] = [
         "id workflow_id namespace name created_at workflow_execution_ref step_name action_type action_data cluster \
          target_kind target_name target_namespace enable_dry_run enable_validation enable_rollback action_result \
          resource_version previous_version dry_run_result validation_result validation_warnings is_rolled_back phase \
-         message started_at completed_at correlation_id embedding_id last_event_id recorded_by updated_at words",
+         message started_at completed_at correlation_id embedding_id last_event_id recorded_by updated_at words \
+         dated_words",
     ),
     (
         "incident_texts",
@@ -163,7 +164,7 @@ const CONTRACT_VIEWS: [(&str, &str); 12] = [
         "id incident_id namespace name created_at remediation_request_ref ai_analysis_ref workflow_name \
          is_auto_approved requires_approval current_step step_count completed_count failed_count skipped_count \
          step_statuses phase message started_at completed_at correlation_id embedding_id last_event_id recorded_by \
-         updated_at words",
+         updated_at words dated_words",
     ),
 ];
 

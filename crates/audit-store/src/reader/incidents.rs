@@ -350,8 +350,8 @@ macro_rules! counted_up_to {
     };
 }
 
-/// Whether more than so many incidents pass the filter, where an index alone tells; false where none does.
-pub(super) async fn are_more_than(
+/// Whether certainly more than so many incidents pass the filter: an index alone tells, or it is not certain.
+pub(super) async fn are_certainly_more_than(
     snapshot: &mut Snapshot,
     filter: &IncidentFilter,
     few: i64,
@@ -359,7 +359,11 @@ pub(super) async fn are_more_than(
     let Some(common) = Common::of(filter) else {
         return Ok(false);
     };
-    snapshot.keep_plans().await?;
+    if common.has_one_order() {
+        snapshot.keep_plans().await?;
+    } else {
+        snapshot.plan_anew().await?;
+    }
     let connection = &mut **snapshot;
     let limit = few + 1;
     let count = match common {

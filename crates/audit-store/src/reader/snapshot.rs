@@ -3,7 +3,8 @@
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, SqlSafeStr, Transaction};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
@@ -58,18 +59,16 @@ impl Plans {
     }
 }
 
-/// The beginning of a transaction, which goes on if nobody waits for it any more. Cut off between its question and the
-/// answer, it would leave a transaction and its settings on a connection of the pool, for whoever has that next.
+/// BEGIN on a connection, which goes on if nobody waits for it any more. Cut off between its question and the answer, it would
+/// leave a transaction and its settings on a connection of the pool, for whoever has that next.
 struct Beginning(Option<Begin>);
 
 type Begin = Pin<Box<dyn Future<Output = sqlx::Result<Transaction<'static, Postgres>>> + Send>>;
 
 impl Beginning {
-    fn new(pool: &PgPool, statement: String) -> Self {
-        let pool = pool.clone();
-        Self(Some(Box::pin(async move {
-            pool.begin_with(AssertSqlSafe(statement)).await
-        })))
+    fn new(connection: PoolConnection<Postgres>, statement: String) -> Self {
+        let statement = AssertSqlSafe(statement).into_sql_str();
+        Self(Some(Transaction::begin(connection, Some(statement))))
     }
 
     async fn end(mut self) -> sqlx::Result<Transaction<'static, Postgres>> {
@@ -111,7 +110,12 @@ impl Reader {
 
     async fn begin(&self, plans: Plans) -> Result<Snapshot, StoreError> {
         let span = tracing::info_span!("database", otel.kind = "client", db.system.name = "postgresql");
-        let begun = Beginning::new(&self.pool, plans.begin()).end();
+        // Who gives up while waiting for a connection leaves nothing behind.
+        let begun = async {
+            Beginning::new(self.pool.acquire().await?, plans.begin())
+                .end()
+                .await
+        };
         let transaction = match self.deadline {
             None => begun.await?,
             Some(deadline) => {

@@ -1,8 +1,8 @@
 //! When the next transaction begins: so that records share transactions while there are many of them.
 //!
-//! A transaction costs several times as much as a record in it. While two or more records are to be expected within
+//! A transaction costs several times as much as a record in it. While three or more records are to be expected within
 //! `writer.linger`, transactions begin no closer to each other than that. A caller alone, who sends one record after the
-//! other, is therefore never slowed down to less than two records in that time, and what comes after a pause does not
+//! other, is therefore never slowed down to less than three records in that time, and what comes after a pause does not
 //! wait at all.
 
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// The rate is that of about the last so much time.
 const MEMORY: Duration = Duration::from_millis(100);
 /// How many records must be expected, the waiting one included, for it to wait for the others.
-const COMPANY: f64 = 2.0;
+const COMPANY: f64 = 3.0;
 
 /// The pace of the transactions of all writer tasks.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ impl Pace {
 mod tests {
     use super::*;
 
-    const LINGER: Duration = Duration::from_millis(5);
+    const LINGER: Duration = Duration::from_millis(10);
 
     /// A pace after so many requests, one in each transaction, so far apart.
     fn after(requests: u32, apart: Duration) -> (Pace, Instant) {
@@ -82,8 +82,8 @@ mod tests {
 
     #[test]
     fn a_caller_who_waits_for_each_answer_is_not_slowed_down() {
-        let (pace, last) = after(1_000, Duration::from_millis(3));
-        assert_eq!(pace.wait_until(last + Duration::from_millis(3)), None);
+        let (pace, last) = after(1_000, Duration::from_millis(4));
+        assert_eq!(pace.wait_until(last + Duration::from_millis(4)), None);
     }
 
     #[test]

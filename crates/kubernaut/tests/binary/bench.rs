@@ -402,6 +402,11 @@ fn what_needs_services_of_the_run_is_refused_for_others() {
         1,
         "--variable PATH: names begin with DATA_STORAGE__ or CONTEXT_API__",
     );
+    refused(
+        &["--variable=DATA_STORAGE__DATABASE__URL=postgres://127.0.0.1:1/nowhere"],
+        1,
+        "--variable DATA_STORAGE__DATABASE__URL: the run sets that itself",
+    );
     refused(&["--history=kept"], 1, "--history needs --database-url");
 }
 

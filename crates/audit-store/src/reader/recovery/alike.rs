@@ -17,7 +17,8 @@ pub(super) async fn newest(
     incident: &Incident,
     since: DateTime<Utc>,
 ) -> Result<Instances, StoreError> {
-    // An alert may have been there very often. The index on it has them in this order; to sort them all of them are read.
+    // An alert may have been there very often. The index on it has them in this order, without the id: to sort them, all of
+    // them would be read.
     snapshot.keep_plans_in_order().await?;
     let instances = sqlx::query_as!(
         Instance,
@@ -25,7 +26,7 @@ pub(super) async fn newest(
            FROM incidents i
            WHERE i.alert_name = $1 AND i.resource_kind = $2 AND i.phase IN ('Completed', 'Failed')
              AND i.created_at >= $3 AND i.id <> $4
-           ORDER BY i.created_at DESC, i.id DESC
+           ORDER BY i.created_at DESC
            LIMIT $5"#,
         incident.alert_name,
         incident.resource_kind,

@@ -1,7 +1,7 @@
 //! From texts to the incidents of which a record says one of them.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
@@ -12,8 +12,8 @@ use crate::StoreError;
 use crate::reader::filter::within;
 use crate::reader::snapshot::Snapshot;
 
-/// So many of the nearest texts are expanded before the others are, step by step: as a rule the incidents of few are enough.
-const NEAREST_FIRST: [usize; 4] = [10, 100, 1_000, usize::MAX];
+/// Where the portions end in which texts are expanded, nearest first: as a rule the incidents of few are enough.
+const PORTIONS: [usize; 4] = [10, 100, 1_000, usize::MAX];
 /// Of each kind so many records of a text are followed for each result asked for, before all of them are.
 const RECORDS_FOR_A_RESULT: i64 = 4;
 
@@ -34,7 +34,7 @@ pub(super) async fn expand(
 ) -> Result<Vec<Candidate>, StoreError> {
     let mut found = Vec::new();
     let mut from = 0;
-    for to in NEAREST_FIRST {
+    for to in PORTIONS {
         let to = to.min(texts.len());
         found = best(snapshot, search, found, &texts[from..to]).await?;
         from = to;
@@ -93,10 +93,20 @@ async fn best(
             .last()
             .is_some_and(|last| (cut.similarity, cut.created_at) < (last.similarity, last.created_at))
     };
-    if cuts.is_empty() || is_enough(search, &found) && cuts.iter().all(is_safe) {
+    let is_enough = is_enough(search, &found);
+    let unsafe_texts: HashSet<i64> = cuts
+        .iter()
+        .filter(|cut| !(is_enough && is_safe(cut)))
+        .map(|cut| cut.text_id)
+        .collect();
+    if unsafe_texts.is_empty() {
         return Ok(found);
     }
     // Those that the filter lets pass are farther back.
+    let texts: Vec<NearText> = texts
+        .into_iter()
+        .filter(|text| unsafe_texts.contains(&text.id))
+        .collect();
     let (by_others, _) = self::by_others(snapshot, search, &texts, i64::MAX).await?;
     Ok(in_order(search, found.into_iter().chain(by_others)))
 }
@@ -162,6 +172,7 @@ async fn by_own(
 
 /// Where records of a text were left out: its similarity, and the time of the last record taken.
 struct Cut {
+    text_id: i64,
     similarity: f64,
     created_at: DateTime<Utc>,
 }
@@ -189,6 +200,7 @@ async fn by_others(
         let of_text = by_text.get(&text.id).map_or(&[][..], Vec::as_slice);
         cuts.extend(
             records::cut(of_text.iter().copied(), limit).map(|created_at| Cut {
+                text_id: text.id,
                 similarity,
                 created_at,
             }),

@@ -30,7 +30,7 @@ async fn few_incidents(
     tuning: &Tuning,
 ) -> Result<Option<Vec<Key>>, StoreError> {
     let filter = &search.filter;
-    if filter.is_empty() || incidents::are_more_than(snapshot, filter, tuning.exact_up_to).await? {
+    if filter.is_empty() || incidents::are_certainly_more_than(snapshot, filter, tuning.exact_up_to).await? {
         return Ok(None);
     }
     snapshot.plan_anew().await?;
@@ -130,7 +130,7 @@ async fn from_texts(
         }
         all = i64::try_from(texts.len()).unwrap_or(i64::MAX) < attempt.texts;
         if all {
-            // Asked for more, the index has no more.
+            // The scan has come to its end: asked for more, it gives no more.
             break;
         }
     }
@@ -173,9 +173,12 @@ async fn nearest_texts(
     sqlx::query!(
         "SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true) AS iterative_scan,
                 set_config('hnsw.ef_search', $1, true) AS ef_search,
-                set_config('enable_indexscan', $2, true) AS enable_indexscan",
+                set_config('enable_indexscan', $2, true) AS enable_indexscan,
+                set_config('hnsw.max_scan_tuples', $3, true) AS max_scan_tuples,
+                set_config('hnsw.scan_mem_multiplier', '8', true) AS scan_mem_multiplier",
         attempt.ef_search.to_string(),
         if tuning.index { "on" } else { "off" },
+        attempt.scanned.to_string(),
     )
     .fetch_one(&mut **snapshot)
     .await?;

@@ -19,6 +19,8 @@ pub struct Try {
     pub texts: i64,
     /// Texts that the scan of the vector index keeps in view (`hnsw.ef_search`), 1 to 1000.
     pub ef_search: i32,
+    /// Texts that the scan visits at most (`hnsw.max_scan_tuples`).
+    pub scanned: i32,
 }
 
 impl Tuning {
@@ -29,15 +31,18 @@ impl Tuning {
             Try {
                 texts: 100,
                 ef_search: 200,
+                scanned: 20_000,
             },
             Try {
                 texts: 1_000,
                 ef_search: 1_000,
+                scanned: 20_000,
             },
             // Beyond its list the scan goes on as long as it is asked for more.
             Try {
                 texts: 10_000,
                 ef_search: 1_000,
+                scanned: 40_000,
             },
         ],
         index: true,

@@ -18,7 +18,7 @@ use crate::reader::snapshot::Snapshot;
 const FOUND_UP_TO: usize = 100;
 /// Incidents with a term are looked for in the newest month before they are in all. The planner takes words that always come
 /// together for a rare coincidence, and would read and sort all incidents that have them.
-const FIRST: Months = Months::new(1);
+const NEWEST: Months = Months::new(1);
 /// Of the analyses, workflows and executions with a term, how many of each kind are followed to their incidents, newest
 /// first: as a rule so many are enough, and if they are not, no more than so many.
 const RELATED_UP_TO: [i64; 2] = [300, 2_000];
@@ -74,8 +74,8 @@ async fn in_incidents(
 ) -> Result<Vec<Written>, StoreError> {
     let filter = &question.filter;
     // Whether the words are looked up or the incidents read in the order of time depends on how many have them. Beyond the
-    // newest window they are always looked up: a word that is frequent, but not among those that pass the filter, would be
-    // read after through all the years. So the first thing to sort by is then no column, and no index has the order.
+    // newest window they are never read in that order: a word that is frequent, but not among those that pass the filter, would
+    // be read after through all the years. So the first thing to sort by is then no column, and no index has the order.
     snapshot.plan_anew().await?;
     let mut found = Vec::new();
     for window in windows {
@@ -131,7 +131,7 @@ fn windows_before(newest: DateTime<Utc>, filter: &IncidentFilter) -> Vec<Window>
         since: filter.since,
         until: filter.until,
     };
-    match newest.checked_sub_months(FIRST) {
+    match newest.checked_sub_months(NEWEST) {
         Some(month) if filter.since.is_none_or(|since| since < month) => vec![
             Window {
                 since: Some(month),

@@ -1,6 +1,7 @@
 //! Guards, indexes, views, grants, partitions, texts.
 
 use audit_store::PartitionWindow;
+use audit_store::compatibility::CONTRACT_VERSION;
 use audit_store::fsck::{Options, check};
 use testkit::Database;
 
@@ -64,14 +65,17 @@ async fn what_the_catalogs_should_say_and_do_not_is_found() {
         ),
         (
             "UPDATE store_properties SET contract_version = 99".into(),
-            "UPDATE store_properties SET contract_version = 2".into(),
-            vec!["properties.contract: store_properties: contract version 99, this version knows 2".into()],
+            format!("UPDATE store_properties SET contract_version = {CONTRACT_VERSION}"),
+            vec![format!(
+                "properties.contract: store_properties: contract version 99, this version knows {CONTRACT_VERSION}"
+            )],
         ),
         (
             "DELETE FROM store_properties".into(),
-            "INSERT INTO store_properties (contract_version, embedding_model, embedding_model_version, embedding_dimension)
-             VALUES (2, 'hashed', '1', 64)"
-                .into(),
+            format!(
+                "INSERT INTO store_properties (contract_version, embedding_model, embedding_model_version, embedding_dimension)
+                 VALUES ({CONTRACT_VERSION}, 'hashed', '1', 64)"
+            ),
             vec!["properties.contract: store_properties: 0 rows".into()],
         ),
         (
