@@ -216,17 +216,21 @@ mod tests {
         Some(text.parse().unwrap())
     }
 
-    fn told(filter: &IncidentFilter) -> Vec<(Option<DateTime<Utc>>, Option<DateTime<Utc>>)> {
+    fn window(since: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Window {
+        Window { since, until }
+    }
+
+    fn windows(filter: &IncidentFilter) -> Vec<Window> {
         windows_before(at("2026-06-15T10:00:00Z").unwrap(), filter)
-            .into_iter()
-            .map(|window| (window.since, window.until))
-            .collect()
     }
 
     #[test]
     fn windows_hold_everything_newest_first() {
         let month = at("2026-05-15T10:00:00Z");
-        assert_eq!(told(&IncidentFilter::default()), [(month, None), (None, month)]);
+        assert_eq!(
+            windows(&IncidentFilter::default()),
+            [window(month, None), window(None, month)]
+        );
     }
 
     #[test]
@@ -238,8 +242,11 @@ mod tests {
             until,
             ..IncidentFilter::default()
         };
-        assert_eq!(told(&bounds(since)), [(month, until), (since, month)]);
+        assert_eq!(
+            windows(&bounds(since)),
+            [window(month, until), window(since, month)]
+        );
         let late = at("2026-06-01T00:00:00Z");
-        assert_eq!(told(&bounds(late)), [(late, until)]);
+        assert_eq!(windows(&bounds(late)), [window(late, until)]);
     }
 }
