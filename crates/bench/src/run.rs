@@ -16,7 +16,7 @@ use crate::load::Times;
 use crate::report::Report;
 use crate::schema::Schemas;
 use crate::server::Server;
-use crate::services::Kind;
+use crate::services;
 use bench::{Bench, Database, Services};
 
 /// How long a baseline is measured, at most; a load that goes for a shorter time has shorter ones.
@@ -165,20 +165,7 @@ impl Options {
             "--postgresql needs the run's own PostgreSQL: leave --database-url and DATABASE_URL out"
         );
         for (name, _) in &self.variables {
-            anyhow::ensure!(
-                Kind::of_variable(name).is_some(),
-                "--variable {name}: names begin with DATA_STORAGE__ or CONTEXT_API__"
-            );
-            let is_ours = [
-                "__DATABASE__URL",
-                "__DATABASE__SCHEMA",
-                "__SERVER__",
-                "__EMBEDDING__PRECISION",
-            ];
-            anyhow::ensure!(
-                !is_ours.iter().any(|part| name.contains(part)),
-                "--variable {name}: the run sets that itself"
-            );
+            services::require_free(name)?;
         }
         anyhow::ensure!(
             self.history.is_none() || own == Some(true),

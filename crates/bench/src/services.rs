@@ -51,7 +51,7 @@ pub(crate) struct Plan {
 
 /// A service of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+enum Kind {
     DataStorage,
     ContextApi,
 }
@@ -172,7 +172,7 @@ impl Kind {
     }
 
     /// Whose setting a variable is.
-    pub(crate) fn of_variable(name: &str) -> Option<Self> {
+    fn of_variable(name: &str) -> Option<Self> {
         [Self::DataStorage, Self::ContextApi].into_iter().find(|kind| {
             let name = name.strip_prefix(kind.prefix());
             name.is_some_and(|name| name.starts_with("__"))
@@ -185,6 +185,27 @@ impl Kind {
             Self::ContextApi => "CONTEXT_API",
         }
     }
+}
+
+/// Refuses a variable that is none of the services', or one that [`command`] sets and the run depends on.
+///
+/// # Errors
+/// As told.
+pub(crate) fn require_free(name: &str) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        Kind::of_variable(name).is_some(),
+        "--variable {name}: names begin with DATA_STORAGE__ or CONTEXT_API__"
+    );
+    let is_ours = [
+        "__DATABASE__URL",
+        "__DATABASE__SCHEMA",
+        "__SERVER__",
+        "__EMBEDDING__PRECISION",
+    ]
+    .iter()
+    .any(|part| name.contains(part));
+    anyhow::ensure!(!is_ours, "--variable {name}: the run sets that itself");
+    Ok(())
 }
 
 fn command(plan: &Plan, kind: Kind) -> Command {

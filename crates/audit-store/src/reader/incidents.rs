@@ -319,34 +319,21 @@ async fn page_of(
     })
 }
 
-/// A count of `remediations i` with one condition, which an index alone answers.
+/// A count of `remediations i` with a common filter, which an index alone answers: what stands before and behind its condition.
 macro_rules! counted {
-    ($connection:expr, $condition:literal, $filter:expr) => {
-        with_condition!(
-            $condition,
-            query_scalar,
-            r#"SELECT count(*) AS "total!" FROM remediations i"#,
-            $filter,
-            ""
-        )
-        .fetch_one($connection)
-        .await?
+    ($connection:expr, $common:expr, $filter:expr, $head:literal, $tail:literal $(, $argument:expr)*) => {
+        match $common {
+            Common::Nothing => counted!(@ $connection, "", $filter, $head, $tail $(, $argument)*),
+            Common::Cluster => counted!(@ $connection, "AND i.cluster = $2", $filter, $head, $tail $(, $argument)*),
+            Common::Environment => counted!(@ $connection, "AND i.environment = $3", $filter, $head, $tail $(, $argument)*),
+            Common::Severity => counted!(@ $connection, "AND i.severity = $4", $filter, $head, $tail $(, $argument)*),
+            Common::Failed => counted!(@ $connection, "AND i.phase = 'Failed'", $filter, $head, $tail $(, $argument)*),
+        }
     };
-}
-
-/// Like [`counted`], but counting no further than to a limit.
-macro_rules! counted_up_to {
-    ($connection:expr, $condition:literal, $filter:expr, $limit:expr) => {
-        with_condition!(
-            $condition,
-            query_scalar,
-            r#"SELECT count(*) AS "total!" FROM (SELECT FROM remediations i"#,
-            $filter,
-            " LIMIT $16) few",
-            $limit
-        )
-        .fetch_one($connection)
-        .await?
+    (@ $connection:expr, $condition:literal, $filter:expr, $head:literal, $tail:literal $(, $argument:expr)*) => {
+        with_condition!($condition, query_scalar, $head, $filter, $tail $(, $argument)*)
+            .fetch_one($connection)
+            .await?
     };
 }
 
@@ -364,27 +351,27 @@ pub(super) async fn are_certainly_more_than(
     } else {
         snapshot.plan_anew().await?;
     }
-    let connection = &mut **snapshot;
-    let limit = few + 1;
-    let count = match common {
-        Common::Nothing => counted_up_to!(connection, "", filter, limit),
-        Common::Cluster => counted_up_to!(connection, "AND i.cluster = $2", filter, limit),
-        Common::Environment => counted_up_to!(connection, "AND i.environment = $3", filter, limit),
-        Common::Severity => counted_up_to!(connection, "AND i.severity = $4", filter, limit),
-        Common::Failed => counted_up_to!(connection, "AND i.phase = 'Failed'", filter, limit),
-    };
+    let count: i64 = counted!(
+        &mut **snapshot,
+        common,
+        filter,
+        r#"SELECT count(*) AS "total!" FROM (SELECT FROM remediations i"#,
+        " LIMIT $16) few",
+        few + 1
+    );
     Ok(count > few)
 }
 
 /// How many incidents pass the filter.
 async fn count(connection: &mut sqlx::PgConnection, filter: &IncidentFilter) -> Result<i64, StoreError> {
-    match Common::of(filter) {
-        Some(Common::Nothing) => return Ok(counted!(connection, "", filter)),
-        Some(Common::Cluster) => return Ok(counted!(connection, "AND i.cluster = $2", filter)),
-        Some(Common::Environment) => return Ok(counted!(connection, "AND i.environment = $3", filter)),
-        Some(Common::Severity) => return Ok(counted!(connection, "AND i.severity = $4", filter)),
-        Some(Common::Failed) => return Ok(counted!(connection, "AND i.phase = 'Failed'", filter)),
-        None => {}
+    if let Some(common) = Common::of(filter) {
+        return Ok(counted!(
+            connection,
+            common,
+            filter,
+            r#"SELECT count(*) AS "total!" FROM remediations i"#,
+            ""
+        ));
     }
     let Some(workflow) = filter.workflow.as_deref() else {
         let count = filtered!(

@@ -31,26 +31,19 @@ pub struct PatternFilter {
 }
 
 /// Incidents by their ids and times, which say in which month each is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Instances {
     pub(super) ids: Vec<i64>,
     pub(super) times: Vec<DateTime<Utc>>,
 }
 
-impl Extend<Instance> for Instances {
-    fn extend<I: IntoIterator<Item = Instance>>(&mut self, instances: I) {
-        for instance in instances {
-            self.ids.push(instance.id);
-            self.times.push(instance.created_at);
-        }
-    }
-}
-
 impl FromIterator<Instance> for Instances {
     fn from_iter<I: IntoIterator<Item = Instance>>(instances: I) -> Self {
-        let mut all = Self::default();
-        all.extend(instances);
-        all
+        let instances = instances.into_iter();
+        let (ids, times) = instances
+            .map(|instance| (instance.id, instance.created_at))
+            .unzip();
+        Self { ids, times }
     }
 }
 
@@ -95,16 +88,14 @@ pub struct History {
     pub newest: Option<i64>,
 }
 
-impl Reader {
-    /// The patterns of a filter, `limit` at most, how many incidents there are and which is the newest.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database cannot be reached or takes too long.
-    pub async fn history(&self, filter: &PatternFilter, limit: i64) -> Result<History, StoreError> {
-        let mut snapshot = self.snapshot().await?;
-        let incidents = sqlx::query!(
-            r#"SELECT count(*) AS "total!", (array_agg(i.id ORDER BY i.created_at DESC, i.id DESC))[1] AS newest
-               FROM incidents i
+/// A query over `incidents i` with the filter's conditions, and what stands before and behind them. A macro for the reason
+/// that those of lists are: the text must be a literal.
+macro_rules! matching {
+    ($query:ident $(<$row:ident>)?, $head:literal, $filter:expr, $tail:literal $(, $argument:expr)*) => {
+        sqlx::$query!(
+            $($row,)?
+            $head
+                + "
                WHERE i.resource_kind = $1
                  AND ($2::text IS NULL OR i.resource_namespace = $2)
                  AND (NOT $3 OR i.resource_namespace IS NULL)
@@ -112,15 +103,34 @@ impl Reader {
                  AND ($5::text IS NULL OR i.signal_type = $5)
                  AND ($6::text IS NULL OR i.alert_name = $6)
                  AND i.created_at >= $7
-                 AND ($8::bigint IS NULL OR i.id <> $8)"#,
-            filter.kind,
-            filter.namespace.as_deref() as _,
-            filter.without_namespace,
-            filter.name.as_deref() as _,
-            filter.signal_type.as_deref() as _,
-            filter.alert_name.as_deref() as _,
-            filter.since,
-            filter.except as _,
+                 AND ($8::bigint IS NULL OR i.id <> $8)"
+                + $tail,
+            $filter.kind,
+            $filter.namespace.as_deref() as _,
+            $filter.without_namespace,
+            $filter.name.as_deref() as _,
+            $filter.signal_type.as_deref() as _,
+            $filter.alert_name.as_deref() as _,
+            $filter.since,
+            $filter.except as _,
+            $($argument),*
+        )
+    };
+}
+
+impl Reader {
+    /// The patterns of a filter, `limit` at most, how many incidents there are and which is the newest.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database cannot be reached or takes too long.
+    pub async fn history(&self, filter: &PatternFilter, limit: i64) -> Result<History, StoreError> {
+        let mut snapshot = self.snapshot().await?;
+        let incidents = matching!(
+            query,
+            r#"SELECT count(*) AS "total!", (array_agg(i.id ORDER BY i.created_at DESC, i.id DESC))[1] AS newest
+               FROM incidents i"#,
+            filter,
+            ""
         )
         .fetch_one(&mut *snapshot)
         .await?;
@@ -138,30 +148,13 @@ impl Reader {
 /// The newest terminal incidents that pass the filter.
 async fn considered(snapshot: &mut Snapshot, filter: &PatternFilter) -> Result<Instances, StoreError> {
     snapshot.plan_anew().await?;
-    let instances = sqlx::query_as!(
-        Instance,
+    let instances = matching!(
+        query_as<Instance>,
         r#"SELECT i.id AS "id!", i.created_at AS "created_at!"
-           FROM incidents i
-           WHERE i.phase IN ('Completed', 'Failed')
-             AND i.resource_kind = $1
-             AND ($2::text IS NULL OR i.resource_namespace = $2)
-             AND (NOT $3 OR i.resource_namespace IS NULL)
-             AND ($4::text IS NULL OR i.resource_name = $4)
-             AND ($5::text IS NULL OR i.signal_type = $5)
-             AND ($6::text IS NULL OR i.alert_name = $6)
-             AND i.created_at >= $7
-             AND ($8::bigint IS NULL OR i.id <> $8)
-           ORDER BY i.created_at DESC, i.id DESC
-           LIMIT $9"#,
-        filter.kind,
-        filter.namespace.as_deref() as _,
-        filter.without_namespace,
-        filter.name.as_deref() as _,
-        filter.signal_type.as_deref() as _,
-        filter.alert_name.as_deref() as _,
-        filter.since,
-        filter.except as _,
-        MOST_CONSIDERED,
+           FROM incidents i"#,
+        filter,
+        " AND i.phase IN ('Completed', 'Failed') ORDER BY i.created_at DESC, i.id DESC LIMIT $9",
+        MOST_CONSIDERED
     )
     .fetch_all(&mut **snapshot)
     .await?;

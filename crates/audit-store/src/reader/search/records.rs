@@ -79,8 +79,8 @@ impl NewestMonths {
 
 /// Of each kind the newest `limit` records with all the words.
 ///
-/// Records of the newest months are looked at first, which the index of words finds; if they are enough, the others are not
-/// looked at. What a word costs does so not grow with all the years in which it was written.
+/// Records of the newest months are looked at first, which the index of words finds; if they are enough, the limit of the others
+/// is zero, and they are not looked at. What a word costs does so not grow with all the years in which it was written.
 pub(super) async fn with_words(
     snapshot: &mut Snapshot,
     words: &[String],
@@ -104,20 +104,20 @@ pub(super) async fn with_words(
                SELECT * FROM new_executions
                UNION ALL
                (SELECT e.workflow_id, e.embedding_id, e.created_at FROM executions e
-                WHERE (SELECT count(*) FROM new_executions) < $2 AND e.dated_words @> $1 AND NOT e.dated_words && $3
+                WHERE e.dated_words @> $1 AND NOT e.dated_words && $3
                 ORDER BY e.created_at DESC, e.id DESC LIMIT $2 - (SELECT count(*) FROM new_executions))
            )
            SELECT 'aianalysis' AS "record_kind!", n.incident_id, n.embedding_id AS text_id, n.created_at AS "created_at!"
            FROM new_analyses n
            UNION ALL
            (SELECT 'aianalysis', a.incident_id, a.embedding_id, a.created_at FROM analyses a
-            WHERE (SELECT count(*) FROM new_analyses) < $2 AND a.dated_words @> $1 AND NOT a.dated_words && $3
+            WHERE a.dated_words @> $1 AND NOT a.dated_words && $3
             ORDER BY a.created_at DESC, a.id DESC LIMIT $2 - (SELECT count(*) FROM new_analyses))
            UNION ALL
            SELECT 'workflow', n.incident_id, n.embedding_id, n.created_at FROM new_workflows n
            UNION ALL
            (SELECT 'workflow', w.incident_id, w.embedding_id, w.created_at FROM workflows w
-            WHERE (SELECT count(*) FROM new_workflows) < $2 AND w.dated_words @> $1 AND NOT w.dated_words && $3
+            WHERE w.dated_words @> $1 AND NOT w.dated_words && $3
             ORDER BY w.created_at DESC, w.id DESC LIMIT $2 - (SELECT count(*) FROM new_workflows))
            UNION ALL
            SELECT 'execution', w.incident_id, x.embedding_id, x.created_at

@@ -38,12 +38,16 @@ pub(super) struct Written {
 /// before a common code; equal ones newest first.
 pub(super) async fn find(snapshot: &mut Snapshot, question: &Question) -> Result<Vec<Written>, StoreError> {
     let terms = terms(&question.description);
+    if terms.is_empty() {
+        return Ok(Vec::new());
+    }
     let windows = windows(snapshot, &question.filter).await?;
+    let months = NewestMonths::of(snapshot).await?;
     let mut own = Vec::new();
     for term in &terms {
-        own.push(in_incidents(snapshot, question, term, &windows).await?);
+        own.push(in_incidents(snapshot, &windows, term).await?);
     }
-    let related = in_related(snapshot, question, &terms).await?;
+    let related = in_related(snapshot, question, &terms, &months).await?;
     let mut weighed: HashMap<i64, (f64, Written)> = HashMap::new();
     for (own, related) in own.into_iter().zip(related) {
         let mut found: HashMap<i64, Written> = HashMap::new();
@@ -68,32 +72,27 @@ pub(super) async fn find(snapshot: &mut Snapshot, question: &Question) -> Result
 /// The newest incidents that have the term themselves.
 async fn in_incidents(
     snapshot: &mut Snapshot,
-    question: &Question,
+    windows: &[IncidentFilter],
     term: &Term,
-    windows: &[Window],
 ) -> Result<Vec<Written>, StoreError> {
-    let filter = &question.filter;
     // Whether the words are looked up or the incidents read in the order of time depends on how many have them. Beyond the
     // newest window they are never read in that order: a word that is frequent, but not among those that pass the filter, would
     // be read after through all the years. So the first thing to sort by is then no column, and no index has the order.
     snapshot.plan_anew().await?;
     let mut found = Vec::new();
-    for window in windows {
+    for (place, window) in windows.iter().enumerate() {
         let rest = FOUND_UP_TO - found.len();
         let further = filtered!(
             query_as<Written>,
             r#"SELECT i.id AS "id!", i.created_at AS "created_at!", i.remediation_namespace AS "namespace!",
                       i.remediation_name AS "name!", 'remediation' AS "record_kind!", i.embedding_id AS text_id
                FROM incidents i"#,
-            filter,
-            "AND i.words @> $16 AND i.created_at >= coalesce($18::timestamptz, '-infinity')
-             AND i.created_at < coalesce($19::timestamptz, 'infinity')
-             ORDER BY CASE WHEN $20 THEN i.created_at END DESC, i.created_at + interval '0' DESC, i.id DESC LIMIT $17",
+            window,
+            "AND i.words @> $16
+             ORDER BY CASE WHEN $18 THEN i.created_at END DESC, i.created_at + interval '0' DESC, i.id DESC LIMIT $17",
             term,
             i64::try_from(rest).unwrap_or(i64::MAX),
-            window.since as _,
-            window.until as _,
-            window.until == filter.until,
+            place == 0,
         )
         .fetch_all(&mut **snapshot)
         .await?;
@@ -105,15 +104,11 @@ async fn in_incidents(
     Ok(found)
 }
 
-/// A part of the time that incidents are from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Window {
-    since: Option<DateTime<Utc>>,
-    until: Option<DateTime<Utc>>,
-}
-
-/// The windows that a search goes through, newest first: they hold everything between the bounds of the filter.
-async fn windows(snapshot: &mut Snapshot, filter: &IncidentFilter) -> Result<Vec<Window>, StoreError> {
+/// The parts of the filter's time that a search goes through, newest first.
+async fn windows(
+    snapshot: &mut Snapshot,
+    filter: &IncidentFilter,
+) -> Result<Vec<IncidentFilter>, StoreError> {
     snapshot.keep_plans_in_order().await?;
     let newest = sqlx::query_scalar!(
         r#"SELECT i.created_at AS "created_at!" FROM remediations i
@@ -126,23 +121,19 @@ async fn windows(snapshot: &mut Snapshot, filter: &IncidentFilter) -> Result<Vec
 }
 
 /// The month before the newest incident, and what is before that.
-fn windows_before(newest: DateTime<Utc>, filter: &IncidentFilter) -> Vec<Window> {
-    let whole = Window {
-        since: filter.since,
-        until: filter.until,
-    };
+fn windows_before(newest: DateTime<Utc>, filter: &IncidentFilter) -> Vec<IncidentFilter> {
     match newest.checked_sub_months(NEWEST) {
         Some(month) if filter.since.is_none_or(|since| since < month) => vec![
-            Window {
+            IncidentFilter {
                 since: Some(month),
-                ..whole
+                ..filter.clone()
             },
-            Window {
+            IncidentFilter {
                 until: Some(month),
-                ..whole
+                ..filter.clone()
             },
         ],
-        _ => vec![whole],
+        _ => vec![filter.clone()],
     }
 }
 
@@ -151,14 +142,14 @@ async fn in_related(
     snapshot: &mut Snapshot,
     question: &Question,
     terms: &[Term],
+    months: &NewestMonths,
 ) -> Result<Vec<Vec<Written>>, StoreError> {
-    let months = NewestMonths::of(snapshot).await?;
     let mut found: Vec<Option<Vec<Written>>> = vec![None; terms.len()];
     for (step, limit) in RELATED_UP_TO.into_iter().enumerate() {
         let mut records: Vec<(usize, Vec<Record>)> = Vec::new();
         for (index, term) in terms.iter().enumerate() {
             if found[index].is_none() {
-                records.push((index, records::with_words(snapshot, term, &months, limit).await?));
+                records.push((index, records::with_words(snapshot, term, months, limit).await?));
             }
         }
         let all = records.iter().flat_map(|(_, records)| records);
@@ -216,11 +207,15 @@ mod tests {
         Some(text.parse().unwrap())
     }
 
-    fn window(since: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Window {
-        Window { since, until }
+    fn window(since: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> IncidentFilter {
+        IncidentFilter {
+            since,
+            until,
+            ..IncidentFilter::default()
+        }
     }
 
-    fn windows(filter: &IncidentFilter) -> Vec<Window> {
+    fn windows(filter: &IncidentFilter) -> Vec<IncidentFilter> {
         windows_before(at("2026-06-15T10:00:00Z").unwrap(), filter)
     }
 
@@ -237,16 +232,11 @@ mod tests {
     fn windows_keep_to_the_bounds_of_the_filter() {
         let (since, until) = (at("2026-03-01T00:00:00Z"), at("2026-07-01T00:00:00Z"));
         let month = at("2026-05-15T10:00:00Z");
-        let bounds = |since| IncidentFilter {
-            since,
-            until,
-            ..IncidentFilter::default()
-        };
         assert_eq!(
-            windows(&bounds(since)),
+            windows(&window(since, until)),
             [window(month, until), window(since, month)]
         );
         let late = at("2026-06-01T00:00:00Z");
-        assert_eq!(windows(&bounds(late)), [window(late, until)]);
+        assert_eq!(windows(&window(late, until)), [window(late, until)]);
     }
 }
