@@ -127,7 +127,7 @@ impl ContextApi {
     /// [`StartError`], saying what to do.
     pub async fn bind(config: Config, embedder: Embedder, host: Host) -> Result<Self, StartError> {
         let authenticator = Authenticator::from_config(&config.auth, VerdictKeys::from_os()).await?;
-        let mut server = Server::bind(config.server.clone(), &authenticator).await?;
+        let mut server = Server::bind(config.server.clone(), &authenticator)?;
         let (health, starting) = Health::starting(host.shutdown.clone());
         server.serve_probes(&health.router());
         let reader = database::connect(&config.database, embedder.model()).await?;

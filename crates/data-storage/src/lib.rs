@@ -103,7 +103,7 @@ impl DataStorage {
     pub async fn bind(config: Config, embedder: Embedder, host: Host) -> Result<Self, StartError> {
         config.require_batches_within_limits()?;
         let authenticator = Authenticator::from_config(&config.auth, VerdictKeys::from_os()).await?;
-        let mut server = Server::bind(config.server.clone(), &authenticator).await?;
+        let mut server = Server::bind(config.server.clone(), &authenticator)?;
         let (health, starting) = Health::starting(host.shutdown.clone());
         server.serve_probes(&health.router());
         if config.database.url.expose().is_empty() {

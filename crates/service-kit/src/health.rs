@@ -14,7 +14,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let shutdown = Shutdown::new();
-//! let mut server = Server::bind(ServerConfig::ephemeral(), &Authenticator::disabled()).await?;
+//! let mut server = Server::bind(ServerConfig::ephemeral(), &Authenticator::disabled())?;
 //! let (health, starting) = Health::starting(shutdown.clone());
 //! server.serve_probes(&health.router());
 //! // Connect to the database, however long that takes.

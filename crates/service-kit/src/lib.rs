@@ -85,7 +85,7 @@
 //! let telemetry = telemetry::init(&process, &config.log, &config.traces)?;
 //! let shutdown = Shutdown::on_signals()?;
 //! let authenticator = Authenticator::from_config(&config.auth, VerdictKeys::from_os()).await?;
-//! let server = Server::bind(config.server, &authenticator).await?;
+//! let server = Server::bind(config.server, &authenticator)?;
 //!
 //! let mut registry = metrics::registry("greeter");
 //! metrics::register_build_info(&mut registry, &BuildInfo { version: "0.1.0".into(), revision: "unknown".into() });

@@ -53,15 +53,18 @@ impl Server {
     /// # Errors
     ///
     /// [`ListenError`], which names the address and the option that changes it.
-    pub async fn bind(config: ServerConfig, authenticator: &Authenticator) -> Result<Self, ListenError> {
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime with I/O.
+    pub fn bind(config: ServerConfig, authenticator: &Authenticator) -> Result<Self, ListenError> {
         if !authenticator.is_enabled() && !config.api_address.ip().to_canonical().is_loopback() {
             return Err(ListenError::NotLoopback {
                 address: config.api_address,
             });
         }
-        let (api, api_address) = listener::bind(ListenerName::Api, config.api_address).await?;
-        let (metrics, metrics_address) =
-            listener::bind(ListenerName::Metrics, config.metrics_address).await?;
+        let (api, api_address) = listener::bind(ListenerName::Api, config.api_address)?;
+        let (metrics, metrics_address) = listener::bind(ListenerName::Metrics, config.metrics_address)?;
         Ok(Self {
             api: Port::new(api, api_address, listener::Limits::api(&config)),
             metrics: Port::new(metrics, metrics_address, listener::Limits::metrics(&config)),

@@ -77,9 +77,7 @@ impl Service {
     }
 
     pub(crate) async fn with(authenticator: Authenticator) -> Self {
-        let server = Server::bind(ServerConfig::ephemeral(), &authenticator)
-            .await
-            .unwrap();
+        let server = Server::bind(ServerConfig::ephemeral(), &authenticator).unwrap();
         let mut registry = metrics::registry("kit");
         authenticator.register_metrics(&mut registry);
         let boundary = Boundary {

@@ -94,12 +94,12 @@ async fn a_server_listens_where_others_reach_it_only_with_authentication() {
     let disabled = Authenticator::from_config(&disabled, VerdictKeys::seeded(1))
         .await
         .unwrap();
-    let refused = Server::bind(everywhere(), &disabled).await;
+    let refused = Server::bind(everywhere(), &disabled);
     assert!(matches!(refused, Err(ListenError::NotLoopback { .. })));
     let enabled = Authenticator::from_config(&config(&api_server), VerdictKeys::seeded(1))
         .await
         .unwrap();
-    assert!(Server::bind(everywhere(), &enabled).await.is_ok());
+    assert!(Server::bind(everywhere(), &enabled).is_ok());
 }
 
 #[test]

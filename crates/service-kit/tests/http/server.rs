@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use futures::future::join_all;
 use serde_json::json;
 use service_kit::{
     auth::Authenticator,
@@ -46,7 +47,7 @@ async fn an_api_that_other_machines_could_reach_is_refused() {
         };
         assert!(
             matches!(
-                Server::bind(config, &Authenticator::disabled()).await,
+                Server::bind(config, &Authenticator::disabled()),
                 Err(ListenError::NotLoopback { .. })
             ),
             "{address}"
@@ -70,7 +71,6 @@ async fn a_taken_port_is_named_with_the_option_that_changes_it() {
     };
     assert_eq!(
         Server::bind(config, &Authenticator::disabled())
-            .await
             .unwrap_err()
             .to_string(),
         format!(
@@ -83,7 +83,6 @@ async fn a_taken_port_is_named_with_the_option_that_changes_it() {
     };
     assert_eq!(
         Server::bind(config, &Authenticator::disabled())
-            .await
             .unwrap_err()
             .to_string(),
         format!(
@@ -189,4 +188,21 @@ async fn a_connection_beyond_the_limit_waits_for_another_to_close() {
     assert!(!waiting.is_finished());
     drop(first);
     assert_eq!(tokio::time::timeout(SOON, waiting).await.unwrap().unwrap(), 200);
+}
+
+#[tokio::test]
+async fn a_burst_of_connections_waits_in_the_queue_and_is_answered() {
+    // More than the 128 of the standard library, and fewer than Linux's 4,096.
+    const BURST: usize = 400;
+    let running = serve(|config| config.max_connections = 1).await;
+    let mut first = Client::connect(running.api).await;
+    assert_eq!(first.get("/things/7").await.status(), 200);
+    // None of these is accepted before the first closes. Where the queue is full the kernel drops their beginning.
+    let connecting = join_all((0..BURST).map(|_| Client::connect(running.api)));
+    let waiting = tokio::time::timeout(SOON, connecting).await.unwrap();
+    drop(first);
+    let answers = waiting
+        .into_iter()
+        .map(async |mut client| client.get("/things/7").await.status());
+    assert_eq!(join_all(answers).await, [200; BURST]);
 }

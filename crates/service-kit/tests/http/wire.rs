@@ -31,7 +31,7 @@ pub(crate) async fn serve(configure: impl FnOnce(&mut ServerConfig)) -> Running 
     let probes = Health::builder().build(shutdown.clone()).router();
     let mut config = ServerConfig::ephemeral();
     configure(&mut config);
-    let server = Server::bind(config, &Authenticator::disabled()).await.unwrap();
+    let server = Server::bind(config, &Authenticator::disabled()).unwrap();
     let (api, metrics) = (server.api_address(), server.metrics_address());
     let metrics_router = app.metrics_router().merge(probes.clone());
     let ended = tokio::spawn(server.serve(app.router.merge(probes), metrics_router, shutdown.clone()));

@@ -55,7 +55,7 @@ async fn probes_are_served_from_the_moment_the_ports_are_taken() {
     // Long enough to look at what a probe says meanwhile; the test does not wait for its end.
     config.readiness_delay = Duration::from_secs(600);
     let shutdown = Shutdown::new();
-    let mut server = Server::bind(config, &Authenticator::disabled()).await.unwrap();
+    let mut server = Server::bind(config, &Authenticator::disabled()).unwrap();
     let (health, starting) = Health::starting(shutdown.clone());
     server.serve_probes(&health.router());
     let ports = [server.api_address(), server.metrics_address()];
@@ -116,9 +116,7 @@ async fn probes_are_served_from_the_moment_the_ports_are_taken() {
 #[tokio::test]
 async fn a_shutdown_during_the_start_is_told() {
     let shutdown = Shutdown::new();
-    let mut server = Server::bind(ServerConfig::ephemeral(), &Authenticator::disabled())
-        .await
-        .unwrap();
+    let mut server = Server::bind(ServerConfig::ephemeral(), &Authenticator::disabled()).unwrap();
     let (health, _starting) = Health::starting(shutdown.clone());
     server.serve_probes(&health.router());
     shutdown.begin();
@@ -133,9 +131,7 @@ async fn a_shutdown_during_the_start_is_told() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_probe_fails_while_the_service_takes_over() {
     let shutdown = Shutdown::new();
-    let mut server = Server::bind(ServerConfig::ephemeral(), &Authenticator::disabled())
-        .await
-        .unwrap();
+    let mut server = Server::bind(ServerConfig::ephemeral(), &Authenticator::disabled()).unwrap();
     let (health, starting) = Health::starting(shutdown.clone());
     server.serve_probes(&health.router());
     let port = server.api_address();
@@ -178,9 +174,7 @@ async fn no_probe_fails_while_the_service_takes_over() {
 #[tokio::test]
 async fn an_answer_in_progress_survives_the_take_over() {
     let shutdown = Shutdown::new();
-    let mut server = Server::bind(ServerConfig::ephemeral(), &Authenticator::disabled())
-        .await
-        .unwrap();
+    let mut server = Server::bind(ServerConfig::ephemeral(), &Authenticator::disabled()).unwrap();
     let (health, starting) = Health::starting(shutdown.clone());
     server.serve_probes(&health.router());
     let (checking, mut checked) = tokio::sync::mpsc::unbounded_channel();
@@ -208,9 +202,7 @@ async fn an_answer_in_progress_survives_the_take_over() {
 
 #[tokio::test]
 async fn a_start_that_fails_closes_the_ports() {
-    let mut server = Server::bind(ServerConfig::ephemeral(), &Authenticator::disabled())
-        .await
-        .unwrap();
+    let mut server = Server::bind(ServerConfig::ephemeral(), &Authenticator::disabled()).unwrap();
     let (health, starting) = Health::starting(Shutdown::new());
     server.serve_probes(&health.router());
     let port = server.api_address();
