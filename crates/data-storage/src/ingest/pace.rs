@@ -3,7 +3,7 @@
 //! A transaction costs several times as much as a record in it. While three or more records are to be expected within
 //! `writer.linger`, transactions begin no closer to each other than that. A caller alone, who sends one record after the
 //! other, is therefore never slowed down to less than three records in that time, and what comes after a pause does not
-//! wait at all.
+//! wait at all. Nor does a transaction wait that has [`ENOUGH`] records.
 
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 const MEMORY: Duration = Duration::from_millis(100);
 /// How many records must be expected, the waiting one included, for it to wait for the others.
 const COMPANY: f64 = 3.0;
+/// Records with which a transaction waits for no more. One of a single record costs PostgreSQL about 1.8 ms, one of 16 about
+/// 5.2 ms: further company saves little for each, and many callers who wait for their answers have nothing else to send.
+pub(super) const ENOUGH: usize = 16;
 
 /// The pace of the transactions of all writer tasks.
 #[derive(Debug, Clone)]

@@ -16,7 +16,7 @@ use tracing::{Instrument, Span};
 
 use super::capacity::Reserved;
 use super::fullness::Fullness;
-use super::pace::Pace;
+use super::pace::{ENOUGH, Pace};
 use crate::config::WriterConfig;
 use crate::metrics::{Metrics, WriteResult};
 use crate::model_identity;
@@ -126,10 +126,12 @@ impl WriterTask {
             }
             next = match (receiver.try_recv(), wait_until) {
                 (Ok(job), _) => Some(job),
-                (Err(_), Some(until)) => tokio::time::timeout_at(until.into(), receiver.recv())
-                    .await
-                    .unwrap_or_default(),
-                (Err(_), None) => None,
+                (Err(_), Some(until)) if records < ENOUGH => {
+                    tokio::time::timeout_at(until.into(), receiver.recv())
+                        .await
+                        .unwrap_or_default()
+                }
+                (Err(_), _) => None,
             };
         }
         pace.begin(Instant::now(), jobs.len());

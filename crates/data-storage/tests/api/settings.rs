@@ -144,6 +144,16 @@ async fn transactions_begin_as_far_apart_as_configured_while_many_records_come()
     assert_eq!(others, [201; 5]);
     assert_eq!(transactions(&app).await, 2);
     assert!(began.elapsed() < Duration::from_secs(15));
+    // Sixteen are company enough, however many a transaction may have.
+    let app = App::configured(|config| config.writer.linger = Duration::from_mins(1)).await;
+    let body = |number: usize| records::remediation(&format!("rr-{number}"));
+    assert_eq!(app.post("remediation", &body(0)).await.status, 201);
+    let began = Instant::now();
+    let others =
+        join_all((1..=16).map(async |number| app.post("remediation", &body(number)).await.status)).await;
+    assert_eq!(others, [201; 16]);
+    assert_eq!(transactions(&app).await, 2);
+    assert!(began.elapsed() < Duration::from_secs(15));
 }
 
 #[tokio::test]
