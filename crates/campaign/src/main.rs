@@ -40,7 +40,7 @@ struct Options {
     /// Only these faults, in this order.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Fault>,
-    /// Begin nothing new after so many minutes.
+    /// Begin nothing new after so many minutes; what is not complete then has failed.
     #[arg(long)]
     minutes: Option<u64>,
     /// Seconds for each fault, as the tests do.
@@ -49,6 +49,9 @@ struct Options {
     /// Plant a loss before the last check of each fault, which must then fail.
     #[arg(long)]
     sabotage: Option<Sabotage>,
+    /// Let nothing happen: each fault must then fail, for want of what it has to meet.
+    #[arg(long, conflicts_with = "sabotage")]
+    harmless: bool,
     /// The binary `kubernaut`; by default the one next to this one.
     #[arg(long)]
     program: Option<PathBuf>,
@@ -68,6 +71,9 @@ struct Report {
     build: &'static str,
     asked_kills: u64,
     asked_records: usize,
+    asked_burst: usize,
+    asked_rounds: u64,
+    clients: usize,
     kept: bool,
     outcomes: Vec<Outcome>,
 }
@@ -115,6 +121,7 @@ async fn run(options: &Options) -> Result<bool, String> {
             .unwrap_or_else(|| StdRng::from_os_rng().random_range(1..1_000_000)),
         scale,
         sabotage: options.sabotage,
+        harmless: options.harmless,
         deadline: minutes.map(|minutes| Instant::now() + minutes),
         talkative: true,
     };
@@ -130,6 +137,9 @@ async fn run(options: &Options) -> Result<bool, String> {
         },
         asked_kills: scale.kills,
         asked_records: scale.records,
+        asked_burst: scale.burst,
+        asked_rounds: scale.rounds,
+        clients: scale.clients,
         kept: true,
         outcomes: Vec::new(),
     };
@@ -143,12 +153,16 @@ async fn run(options: &Options) -> Result<bool, String> {
     // The longest last: the others need not wait for the end of the time.
     let (last, first): (Vec<Fault>, Vec<Fault>) = faults.iter().partition(|fault| **fault == Fault::Kills);
     for fault in first.into_iter().chain(last) {
-        if context.is_late() {
-            eprintln!("{}: no time left, not run", fault.name());
-            continue;
-        }
-        eprintln!("{}: begins", fault.name());
-        let outcome = fault.run(&context).await;
+        let outcome = if context.is_late() {
+            Outcome {
+                fault: fault.name(),
+                failure: Some("there was no time left to begin".to_owned()),
+                ..Outcome::default()
+            }
+        } else {
+            eprintln!("{}: begins", fault.name());
+            fault.run(&context).await
+        };
         eprintln!("{}", table(std::slice::from_ref(&outcome)));
         report.kept &= outcome.is_good();
         report.outcomes.push(outcome);

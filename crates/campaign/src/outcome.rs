@@ -54,6 +54,11 @@ impl Outcome {
         }
     }
 
+    /// Demands that it happened so often: a campaign that was cut short has not shown what it was asked for.
+    pub fn must_happen(&mut self, at_least: u64) {
+        self.must_meet("times it happened", self.times, at_least);
+    }
+
     /// Notes something that must not be.
     pub fn wrong(&mut self, what: impl Into<String>) {
         self.wrong.push(what.into());

@@ -40,6 +40,10 @@ pub struct Counts {
     pub cut: u64,
     /// How often somebody began to speak into a black hole: a new connection, or bytes on an old one.
     pub swallowed: u64,
+    /// How often bytes, or the end of a stream, were held back by a delay.
+    pub delayed: u64,
+    /// Connections whose server could not be reached.
+    pub unreachable: u64,
     /// Bytes passed on to the server.
     pub bytes_to_server: u64,
     /// Bytes passed on to the client.
@@ -99,6 +103,8 @@ struct Shared {
     reset: AtomicU64,
     cut: AtomicU64,
     swallowed: AtomicU64,
+    delayed: AtomicU64,
+    unreachable: AtomicU64,
     passed: [AtomicU64; 2],
 }
 
@@ -124,6 +130,8 @@ impl ChaosProxy {
             reset: AtomicU64::new(0),
             cut: AtomicU64::new(0),
             swallowed: AtomicU64::new(0),
+            delayed: AtomicU64::new(0),
+            unreachable: AtomicU64::new(0),
             passed: Default::default(),
         });
         let accepting = tokio::spawn(accept(listener, address, Arc::clone(&shared)));
@@ -227,6 +235,8 @@ impl ChaosProxy {
             reset: load(&shared.reset),
             cut: load(&shared.cut),
             swallowed: load(&shared.swallowed),
+            delayed: load(&shared.delayed),
+            unreachable: load(&shared.unreachable),
             bytes_to_server: load(&shared.passed[Direction::ToServer as usize]),
             bytes_to_client: load(&shared.passed[Direction::ToClient as usize]),
         }

@@ -97,6 +97,18 @@ impl Reply {
         })
     }
 
+    /// Vectors with this in all their components.
+    #[must_use]
+    pub fn components(value: f64) -> Self {
+        Self::changed(move |answer| {
+            for item in items(answer) {
+                for component in item["embedding"].as_array_mut().expect("a vector") {
+                    *component = json!(value);
+                }
+            }
+        })
+    }
+
     /// Right, but in the opposite order, each under its true index.
     #[must_use]
     pub fn shuffled() -> Self {
@@ -182,6 +194,7 @@ struct Shared {
     refused: Option<(String, Reply)>,
     delay: Duration,
     requests: Vec<Received>,
+    spoiled: u64,
     under_way: usize,
     most_under_way: usize,
 }
@@ -215,6 +228,7 @@ impl EmbeddingServer {
             refused: None,
             delay: Duration::ZERO,
             requests: Vec::new(),
+            spoiled: 0,
             under_way: 0,
             most_under_way: 0,
         }));
@@ -273,6 +287,12 @@ impl EmbeddingServer {
     #[must_use]
     pub fn requests(&self) -> Vec<Received> {
         self.shared().requests.clone()
+    }
+
+    /// How many requests it has not answered with the right vectors at once.
+    #[must_use]
+    pub fn spoiled(&self) -> u64 {
+        self.shared().spoiled
     }
 
     /// How many requests it has had at once.
@@ -365,7 +385,9 @@ async fn answer(
             headers,
             body,
         });
-        (state.reply(&texts), state.right(&texts), state.delay)
+        let (reply, delay) = (state.reply(&texts), state.delay);
+        state.spoiled += u64::from(!matches!(reply, Reply::Vectors) || !delay.is_zero());
+        (reply, state.right(&texts), delay)
     };
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;

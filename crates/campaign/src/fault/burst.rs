@@ -51,14 +51,19 @@ pub(crate) async fn run(context: &Context) -> Outcome {
     let (series, begin) = (format!("burst-{}", context.seed), now() - TimeDelta::days(3));
     let records = context.scale.burst;
     let shares = shares(records);
-    let everybody = Arc::new(Barrier::new(shares.len()));
-    let mut requests = JoinSet::new();
+    let together = if context.harmless { 1 } else { shares.len() };
+    let everybody = Arc::new(Barrier::new(together));
+    let (mut requests, mut fates) = (JoinSet::new(), Vec::new());
     for share in shares {
         let wire = Wire::new(stack.api());
         let (series, everybody) = (series.clone(), Arc::clone(&everybody));
         requests.spawn(async move { offer(wire, &series, begin, share, &everybody).await });
+        if context.harmless {
+            // One after the other, all of which find room.
+            fates.extend(requests.join_next().await.transpose().unwrap());
+        }
     }
-    let fates = requests.join_all().await;
+    fates.extend(requests.join_all().await);
     let ended = Instant::now();
     let mut afterwards = Wire::new(stack.api());
     let one_more = body(&series, begin, KINDS[0], records.next_multiple_of(4), 0).to_string();

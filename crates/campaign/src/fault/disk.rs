@@ -58,6 +58,7 @@ pub(crate) async fn run(context: &Context) -> Outcome {
     }
     let said = stack.postgres_said();
     let refusals = said.matches("No space left on device").count() as u64;
+    outcome.must_happen(context.scale.rounds * 2);
     outcome.must_meet("lines of PostgreSQL about a full disk", refusals, outcome.times);
     outcome.findings = context.check(&stack, &load).await;
     stack.stop().await;
@@ -67,11 +68,13 @@ pub(crate) async fn run(context: &Context) -> Outcome {
 async fn tables(context: &Context, outcome: &mut Outcome, disks: &FullDisks, recording: &Recording) {
     let counts = &recording.counts;
     let before = counts.refused_for("storage-full");
-    disks.fill(Disk::Data);
-    wait_until("refusals for want of room", async || {
-        counts.refused_for("storage-full") >= before + context.scale.clients
-    })
-    .await;
+    if !context.harmless {
+        disks.fill(Disk::Data);
+        wait_until("refusals for want of room", async || {
+            counts.refused_for("storage-full") >= before + context.scale.clients
+        })
+        .await;
+    }
     tokio::time::sleep(context.scale.round).await;
     disks.make_room(Disk::Data);
     outcome.recoveries.push(progress(recording, 20).await);
@@ -93,15 +96,17 @@ async fn log(
     let counts = &recording.counts;
     let before = counts.refused();
     let panics = stack.postgres_said().matches("PANIC").count();
-    disks.fill(Disk::Wal);
-    // The rest of the present segment would take a while to fill.
-    let store = stack.store().await;
-    let _ = sqlx::query("SELECT pg_switch_wal()").execute(store.pool()).await;
-    drop(store);
-    wait_until("refusals without a log", async || {
-        counts.refused() >= before + context.scale.clients
-    })
-    .await;
+    if !context.harmless {
+        disks.fill(Disk::Wal);
+        // The rest of the present segment would take a while to fill.
+        let store = stack.store().await;
+        let _ = sqlx::query("SELECT pg_switch_wal()").execute(store.pool()).await;
+        drop(store);
+        wait_until("refusals without a log", async || {
+            counts.refused() >= before + context.scale.clients
+        })
+        .await;
+    }
     let refused = counts.refused() - before;
     outcome.must_meet(
         "refusals without a log",

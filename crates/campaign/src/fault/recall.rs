@@ -1,6 +1,8 @@
 //! Context API while the network to PostgreSQL or to Redis, or Redis itself, fails: what it tells is true, old answers
 //! say how old they are, and what it cannot tell it refuses in time.
 
+mod trouble;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,6 +12,8 @@ use std::time::{Duration, Instant};
 use audit_store::SchemaName;
 use devstack::Redis;
 use nix::sys::signal::Signal;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use testkit::ChaosProxy;
 use testkit::chaos_proxy::Direction;
@@ -21,6 +25,7 @@ use crate::process::wait_until;
 use crate::service::Recall;
 use crate::stack::Stack;
 use crate::{Context, Outcome};
+use trouble::Trouble;
 
 const READERS: usize = 8;
 /// How long an answer may take: half a second for a connection, one for a statement, and the machine.
@@ -32,20 +37,15 @@ const SETTINGS: [(&str, &str); 4] = [
     ("CACHE__TTL", "200ms"),
     ("CACHE__NEGATIVE_TTL", "200ms"),
 ];
+/// How long an answer of a database is on its way that is far away.
+const FAR: Duration = Duration::from_millis(25);
+/// The same of a Redis that is slow.
+const SLOW: Duration = Duration::from_millis(300);
+/// How many bytes pass before an answer is cut off.
+const AMID: std::ops::RangeInclusive<u64> = 1..=2_000;
 /// Characters of a wrong answer that are shown.
 const SHOWN: usize = 300;
 const PAUSE: Duration = Duration::from_millis(5);
-/// In the order in which they happen.
-const FAULTS: [&str; 7] = [
-    "database in a black hole",
-    "database refuses",
-    "database in a black hole, new questions",
-    "Redis in a black hole",
-    "Redis slow",
-    "Redis reset",
-    "Redis killed",
-];
-
 /// What readers were told.
 #[derive(Default)]
 struct Told {
@@ -61,7 +61,10 @@ struct Told {
 impl Told {
     fn wrong(&self, what: impl fmt::Display) {
         let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        let during = FAULTS[Self::get(&self.during) as usize % FAULTS.len()];
+        let during = usize::try_from(Self::get(&self.during)).unwrap_or_default();
+        let during = trouble::ALL
+            .get(during)
+            .map_or("nothing", |trouble| trouble.name());
         *wrong.entry(format!("{during}: {what}")).or_default() += 1;
     }
 
@@ -104,72 +107,70 @@ pub(crate) async fn run(context: &Context) -> Outcome {
         let (wire, truth, told) = (Wire::new(recall.address), Arc::clone(&truth), Arc::clone(&told));
         readers.spawn(read(wire, reader, truth, told));
     }
+    let mut rng = StdRng::seed_from_u64(context.seed);
     'rounds: for _ in 0..context.scale.rounds {
-        for fault in 0..FAULTS.len() {
+        for (number, trouble) in trouble::ALL.into_iter().enumerate() {
             if context.is_late() {
                 break 'rounds;
             }
             // The answers to all questions are known and were just told.
             right_answers(&told).await;
-            told.during.store(fault as u64, Ordering::SeqCst);
-            let (stale, swallowed) = (Told::get(&told.stale), cache.counts().swallowed);
-            let (refused, reset) = (Told::get(&told.refused), cache.counts().reset);
-            let met = match fault {
-                0 => {
-                    database.black_hole();
-                    let met = "stale answers from a black hole";
-                    until(met, || Told::get(&told.stale) - stale).await;
-                    met
-                }
-                1 => {
-                    database.refuse();
-                    database.reset();
-                    let met = "stale answers without a database";
-                    until(met, || Told::get(&told.stale) - stale).await;
-                    met
-                }
-                2 => {
-                    database.black_hole();
-                    let met = "refusals of what nobody asked before";
-                    until(met, || Told::get(&told.refused) - refused).await;
-                    met
-                }
-                3 => {
-                    cache.black_hole();
-                    let met = "waits for a Redis in a black hole";
-                    until(met, || cache.counts().swallowed - swallowed).await;
-                    met
-                }
-                4 => {
-                    cache.delay(Direction::ToClient, Duration::from_millis(300));
-                    "times that Redis was slow"
-                }
-                5 => {
-                    let met = "connections to Redis reset";
-                    // After the fault before, the service may have none for a moment.
-                    until(met, || {
-                        cache.reset();
-                        cache.counts().reset - reset
-                    })
-                    .await;
-                    met
-                }
-                _ => {
-                    redis = tokio::task::spawn_blocking(move || {
-                        redis.stop();
-                        redis
-                    })
-                    .await
-                    .unwrap();
-                    "times that Redis was killed"
-                }
+            told.during.store(number as u64, Ordering::SeqCst);
+            let (stale, refused) = (Told::get(&told.stale), Told::get(&told.refused));
+            let (of_database, of_cache) = (database.counts(), cache.counts());
+            let met = || match trouble {
+                Trouble::DatabaseInABlackHole | Trouble::DatabaseRefuses => Told::get(&told.stale) - stale,
+                Trouble::NewQuestionsWithoutADatabase => Told::get(&told.refused) - refused,
+                Trouble::DatabaseFarAway => database.counts().delayed - of_database.delayed,
+                Trouble::DatabaseCutOff => database.counts().cut - of_database.cut,
+                Trouble::RedisInABlackHole => cache.counts().swallowed - of_cache.swallowed,
+                Trouble::RedisSlow => cache.counts().delayed - of_cache.delayed,
+                Trouble::RedisReset => cache.counts().reset - of_cache.reset,
+                Trouble::RedisCutOff => cache.counts().cut - of_cache.cut,
+                Trouble::RedisKilled => cache.counts().unreachable - of_cache.unreachable,
             };
+            if !context.harmless {
+                match trouble {
+                    Trouble::DatabaseInABlackHole | Trouble::NewQuestionsWithoutADatabase => {
+                        database.black_hole();
+                    }
+                    Trouble::DatabaseRefuses => {
+                        database.refuse();
+                        database.reset();
+                    }
+                    Trouble::DatabaseFarAway => database.delay(Direction::ToClient, FAR),
+                    Trouble::RedisInABlackHole => cache.black_hole(),
+                    Trouble::RedisSlow => cache.delay(Direction::ToClient, SLOW),
+                    Trouble::RedisKilled => {
+                        redis = tokio::task::spawn_blocking(move || {
+                            redis.stop();
+                            redis
+                        })
+                        .await
+                        .unwrap();
+                    }
+                    // Below, until one is met: after the trouble before, there may be no connection for a moment.
+                    Trouble::DatabaseCutOff | Trouble::RedisReset | Trouble::RedisCutOff => {}
+                }
+                wait_until(trouble.evidence(), async || {
+                    match trouble {
+                        Trouble::DatabaseCutOff => {
+                            database.cut_after(Direction::ToClient, rng.random_range(AMID));
+                        }
+                        Trouble::RedisReset => cache.reset(),
+                        Trouble::RedisCutOff => cache.cut_after(Direction::ToClient, rng.random_range(AMID)),
+                        _ => {}
+                    }
+                    met() > 0
+                })
+                .await;
+            }
             tokio::time::sleep(context.scale.round).await;
-            outcome.must_meet(met, 1, 1);
+            outcome.must_meet(trouble.evidence(), met(), 1);
             outcome.times += 1;
             database.pass();
             cache.pass();
-            if fault > 5 {
+            if trouble == Trouble::RedisKilled && !context.harmless {
                 redis = tokio::task::spawn_blocking(move || {
                     redis.start_again().expect("a Redis");
                     redis
@@ -183,6 +184,7 @@ pub(crate) async fn run(context: &Context) -> Outcome {
     told.stop.store(true, Ordering::SeqCst);
     readers.join_all().await;
     recall.process.stop(Signal::SIGTERM).await;
+    outcome.must_happen(context.scale.rounds * trouble::ALL.len() as u64);
     outcome.met("answers to readers", Told::get(&told.answers));
     outcome.met("stale answers", Told::get(&told.stale));
     outcome.met("readers refused", Told::get(&told.refused));
@@ -193,10 +195,6 @@ pub(crate) async fn run(context: &Context) -> Outcome {
     outcome.findings = context.check(&stack, &load).await;
     stack.stop().await;
     outcome
-}
-
-async fn until(what: &str, count: impl Fn() -> u64) {
-    wait_until(what, async || count() > 0).await;
 }
 
 /// Waits for as many answers that are not stale as there are readers and questions.

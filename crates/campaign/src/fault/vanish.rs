@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use testkit::wire;
+use testkit::wire::{self, Wire};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -38,8 +38,9 @@ pub(crate) async fn run(context: &Context) -> Outcome {
     progress(&recording, 50).await;
     let begin = now() - TimeDelta::days(3);
     let time = context.scale.round * u32::try_from(context.scale.rounds).unwrap_or(u32::MAX);
+    let api = stack.api();
     let clients: JoinSet<_> = (0..CLIENTS)
-        .map(|client| come_and_go(stack.api(), context.seed, client, begin, time))
+        .map(|client| come_and_go(api, context.seed, client, begin, time, context.harmless))
         .collect();
     let sent = clients.join_all().await;
     outcome.recoveries.push(progress(&recording, 50).await);
@@ -84,8 +85,16 @@ pub(crate) async fn run(context: &Context) -> Outcome {
     outcome
 }
 
-/// Sends up to a random byte, or all and then waits a little, and hangs up with an RST.
-async fn come_and_go(api: SocketAddr, seed: u64, client: u64, begin: DateTime<Utc>, time: Duration) -> Sent {
+/// Sends up to a random byte, or all and then waits a little, and hangs up with an RST. A harmless client waits for its
+/// answer.
+async fn come_and_go(
+    api: SocketAddr,
+    seed: u64,
+    client: u64,
+    begin: DateTime<Utc>,
+    time: Duration,
+    harmless: bool,
+) -> Sent {
     let mut rng = StdRng::seed_from_u64(seed.wrapping_add(client));
     let mut sent = Sent::default();
     let series = format!("gone-{client}");
@@ -98,6 +107,13 @@ async fn come_and_go(api: SocketAddr, seed: u64, client: u64, begin: DateTime<Ut
             sent.in_part.len() + sent.whole.len(),
             0,
         );
+        let name = record["name"].as_str().unwrap().to_owned();
+        if harmless {
+            let mut wire = Wire::new(api);
+            wire.post("/api/v1/audit/remediation", &record).await.unwrap();
+            sent.whole.push(name);
+            continue;
+        }
         let request = wire::post("/api/v1/audit/remediation", &record.to_string());
         let whole = rng.random_bool(0.5);
         let length = if whole {
@@ -113,7 +129,7 @@ async fn come_and_go(api: SocketAddr, seed: u64, client: u64, begin: DateTime<Ut
         stream.set_zero_linger().unwrap();
         drop(stream);
         let names = if whole { &mut sent.whole } else { &mut sent.in_part };
-        names.push(record["name"].as_str().unwrap().to_owned());
+        names.push(name);
     }
     sent
 }

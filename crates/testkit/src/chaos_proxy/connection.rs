@@ -107,7 +107,10 @@ pub(super) async fn run(mut client: TcpStream, number: u64, shared: Arc<Shared>)
 impl Connection {
     async fn reach_server(&self) -> Option<TcpStream> {
         self.heard().await;
-        let server = TcpStream::connect(&self.shared.upstream).await.ok()?;
+        let Ok(server) = TcpStream::connect(&self.shared.upstream).await else {
+            self.shared.unreachable.fetch_add(1, Ordering::SeqCst);
+            return None;
+        };
         // What is small is not to wait for more: only the faults that were asked for slow anything down.
         server.set_nodelay(true).ok()?;
         Some(server)
@@ -142,6 +145,9 @@ impl Connection {
                 (behaviour.delay[direction as usize], behaviour.close_delay)
             };
             let wait = if length == 0 { delay + close_delay } else { delay };
+            self.shared
+                .delayed
+                .fetch_add(u64::from(!wait.is_zero()), Ordering::SeqCst);
             let chunk = Chunk {
                 due: Instant::now() + wait,
                 bytes,

@@ -181,13 +181,26 @@ async fn delay_and_limit_take_their_time() {
     };
     proxy.delay(Direction::ToServer, Duration::from_millis(60));
     proxy.delay(Direction::ToClient, Duration::from_millis(40));
+    assert_eq!(proxy.counts().delayed, 0);
     assert!(took(&mut stream, b"far away").await >= Duration::from_millis(100));
+    assert_eq!(proxy.counts().delayed, 2);
     proxy.pass();
     proxy.limit(Direction::ToServer, 1_000);
     // The second hundred waits until the first is through.
     stream.write_all(&[1; 100]).await.unwrap();
     hear(&mut stream, 100).await;
     assert!(took(&mut stream, &[2; 100]).await >= Duration::from_millis(80));
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_counted_and_the_client_is_reset() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let gone = listener.local_addr().unwrap();
+    drop(listener);
+    let proxy = ChaosProxy::start(gone.to_string()).await;
+    let mut stream = client(&proxy).await;
+    assert!(ends_with_reset(&mut stream).await);
+    assert_eq!(proxy.counts().unreachable, 1);
 }
 
 #[tokio::test]
