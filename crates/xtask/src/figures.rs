@@ -79,6 +79,7 @@ fn table(asked: &str, load: impl Fn(&str) -> anyhow::Result<Value>) -> anyhow::R
     let rows = match kind {
         "machine" => return bench::machine(&report),
         "faults" => campaign::faults(&report),
+        "met" => campaign::met(&report),
         "loads" => bench::loads(&report, prefix),
         "operations" => bench::operations(&report, prefix),
         "ratios" => bench::ratios(&report, prefix),
@@ -86,6 +87,9 @@ fn table(asked: &str, load: impl Fn(&str) -> anyhow::Result<Value>) -> anyhow::R
         "processor" => bench::processor(&report, prefix),
         "memory" => bench::memory(&report),
         "sizes" => bench::sizes(&report),
+        "pending" => bench::pending(&report, prefix),
+        "partitions" => bench::partitions(&report),
+        "lag" => bench::lag(&report, prefix),
         _ => bail!("`{kind}` is no kind of table"),
     }
     .with_context(|| format!("the table `{asked}`"))?;

@@ -108,7 +108,15 @@ pub(super) fn baselines(report: &Value, prefix: &str) -> Rows {
     for baseline in list(report, "/baselines")? {
         let name = text(baseline, "/name")?;
         if name.starts_with(prefix) {
-            let mut cells = vec![name.to_owned(), number(at(baseline, "/perSecond")?)];
+            let connections = match baseline.pointer("/notes/connections").and_then(Value::as_str) {
+                None => String::new(),
+                Some("1") => ", 1 connection".to_owned(),
+                Some(connections) => format!(", {connections} connections"),
+            };
+            let mut cells = vec![
+                format!("{name}{connections}"),
+                number(at(baseline, "/perSecond")?),
+            ];
             cells.extend(latencies(&baseline["latency"])?);
             rows.push(cells);
         }
@@ -141,9 +149,13 @@ pub(super) fn processor(report: &Value, prefix: &str) -> Rows {
     Ok(rows)
 }
 
-/// Most that each service had resident in any load.
+/// Most that each service had resident after any load, and at any moment since it began.
 pub(super) fn memory(report: &Value) -> Rows {
-    let mut rows = vec![row(&["service", "MiB resident at most"])];
+    let mut rows = vec![row(&[
+        "service",
+        "MiB after a load",
+        "MiB at most, its start included",
+    ])];
     let figures = figures(report, "")?;
     let all = figures.iter().filter_map(|figure| figure["memory"].as_array());
     let all: Vec<&Value> = all.flatten().collect();
@@ -152,11 +164,69 @@ pub(super) fn memory(report: &Value) -> Rows {
         .filter_map(|memory| memory["service"].as_str())
         .collect();
     for service in services {
-        let of = all.iter().filter(|memory| memory["service"] == service);
-        let most = of
-            .filter_map(|memory| memory["peakMib"].as_f64())
-            .fold(0.0, f64::max);
-        rows.push(vec![service.to_owned(), format!("{most:.0}")]);
+        let most = |key: &str| {
+            let of = all.iter().filter(|memory| memory["service"] == service);
+            let most = of.filter_map(|memory| memory[key].as_f64()).fold(0.0, f64::max);
+            format!("{most:.0}")
+        };
+        rows.push(vec![service.to_owned(), most("residentMib"), most("peakMib")]);
+    }
+    Ok(rows)
+}
+
+/// Texts that had no vector when a load ended, and how long it took until all had one.
+pub(super) fn pending(report: &Value, prefix: &str) -> Rows {
+    let mut rows = vec![row(&[
+        "load",
+        "a second",
+        "p99 ms",
+        "pending texts",
+        "s until none",
+    ])];
+    for figure in figures(report, prefix)? {
+        rows.push(vec![
+            text(figure, "/name")?.to_owned(),
+            number(at(figure, "/perSecond")?),
+            number(at(figure, "/latency/p99")?),
+            number(at(figure, "/draining/texts")?),
+            number(at(figure, "/draining/seconds")?),
+        ]);
+    }
+    Ok(rows)
+}
+
+/// What a round of partition maintenance takes.
+pub(super) fn partitions(report: &Value) -> Rows {
+    let rounds = |key: &str| Ok::<_, anyhow::Error>(number(1_000.0 * at(report, key)?));
+    let made = at(report, "/history/partitions/made")?;
+    Ok(vec![
+        row(&["round", "ms"]),
+        vec![
+            "all months are there".to_owned(),
+            rounds("/history/partitions/nothingToDoSeconds")?,
+        ],
+        vec![
+            format!("the {made} partitions of one month are made"),
+            rounds("/history/partitions/oneMonthSeconds")?,
+        ],
+    ])
+}
+
+/// How far the standby was behind, of loads that wrote.
+pub(super) fn lag(report: &Value, prefix: &str) -> Rows {
+    let mut rows = vec![row(&[
+        "load",
+        "kB behind at its end",
+        "kB at most",
+        "ms until caught up",
+    ])];
+    for figure in figures(report, prefix)? {
+        rows.push(vec![
+            text(figure, "/name")?.to_owned(),
+            number(at(figure, "/replicationLag/bytes")? / 1e3),
+            number(at(figure, "/replicationLag/mostBytes")? / 1e3),
+            number(at(figure, "/replicationLag/caughtUpAfterMs")?),
+        ]);
     }
     Ok(rows)
 }

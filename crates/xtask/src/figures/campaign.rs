@@ -59,6 +59,22 @@ pub(super) fn faults(report: &Value) -> anyhow::Result<Vec<Vec<String>>> {
     Ok(rows)
 }
 
+/// What each fault met.
+pub(super) fn met(report: &Value) -> anyhow::Result<Vec<Vec<String>>> {
+    let mut rows = vec![row(&["fault", "met", "how often"])];
+    for outcome in list(report, "/outcomes")? {
+        let met = outcome["met"].as_object().into_iter().flatten();
+        for (what, count) in met.filter(|(_, count)| count.as_f64() > Some(0.0)) {
+            rows.push(vec![
+                format!("`{}`", text(outcome, "/fault")?),
+                what.clone(),
+                whole(count.as_f64().unwrap_or_default()),
+            ]);
+        }
+    }
+    Ok(rows)
+}
+
 /// A count, thousands apart.
 fn whole(count: f64) -> String {
     if count < 100.0 {
