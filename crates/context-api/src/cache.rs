@@ -1,11 +1,11 @@
 //! Answers that are asked for again: memory first, then Redis if there is one, then the database.
 //!
-//! A handler that has validated its request ends with one call, [`cached`], and the future that computes its answer:
+//! A handler that has validated its request ends with one call, [`cached`], and what makes the future that computes its answer:
 //!
 //! ```text
 //! let request = Request::parse(query, state.clock.now())?;      // refusals are never cached
 //! let reader = state.reader();
-//! cached(&state, question, async move {
+//! cached(&state, question, move || async move {
 //!     let page = reader.incidents(…).await.map_err(problems::of_store)?;
 //!     Ok(Page::new(page, &request))                               // anything that serialises to JSON
 //! })
@@ -273,25 +273,31 @@ impl ReadCache {
     ///
     /// # Errors
     /// Those of `load`, where no answer that was kept may stand in.
-    async fn get<T: Serialize>(
+    async fn get<T, Load>(
         &self,
         key: Key,
         about: About,
         refresh: bool,
-        load: impl Future<Output = Result<T, Problem>> + Send + 'static,
-    ) -> Result<Served, Problem> {
+        load: impl FnOnce() -> Load + Send,
+    ) -> Result<Served, Problem>
+    where
+        T: Serialize,
+        Load: Future<Output = Result<T, Problem>> + Send + 'static,
+    {
         // The other ways are futures of their own, so that the one that most requests go stays small; and only they have
         // a span, since it would take longer than a look into memory.
         let span = || tracing::info_span!("cache");
         if refresh {
-            return Box::pin(self.refresh(key, answer(load))).instrument(span()).await;
+            return Box::pin(self.refresh(key, answer(load())))
+                .instrument(span())
+                .await;
         }
         let shared = &self.shared;
         let outdated = match shared.remembered(&key, about) {
             Ok(Remembered { entry, looks }) => {
                 shared.metrics.hit(Tier::Memory);
                 if looks >= LOOKS_BEFORE_RENEWAL && shared.is_to_be_renewed(&entry) {
-                    self.renew(key, about, answer(load));
+                    self.renew(key, about, answer(load()));
                 }
                 let how = How::Hit(Tier::Memory);
                 return Ok(Served { entry, how });
@@ -302,7 +308,7 @@ impl ReadCache {
         if let Some(reason) = outdated {
             shared.metrics.invalidated(Tier::Memory, reason);
         }
-        Box::pin(self.fetch(key, about, answer(load)))
+        Box::pin(self.fetch(key, about, answer(load())))
             .instrument(span())
             .await
     }

@@ -80,11 +80,18 @@ impl Question {
 /// problem that `load` ends in. The request must be valid: a refusal would be computed for every request.
 ///
 /// Every answer has `Cache-Status` (RFC 9211), every one but a failure also `Age`, and every 200 and 304 a strong `ETag`.
-pub(crate) async fn cached<T: Serialize>(
+///
+/// `load` makes its future only where an answer is loaded: it is thousands of bytes large, and would be moved from layer to
+/// layer with every request.
+pub(crate) async fn cached<T, Load>(
     state: &State,
     question: Question,
-    load: impl Future<Output = Result<T, Problem>> + Send + 'static,
-) -> Result<Response, Problem> {
+    load: impl FnOnce() -> Load + Send,
+) -> Result<Response, Problem>
+where
+    T: Serialize,
+    Load: Future<Output = Result<T, Problem>> + Send + 'static,
+{
     let cache = &state.cache;
     let key = cache.key(&question.uri);
     match cache.get(key, question.about, question.refresh, load).await {

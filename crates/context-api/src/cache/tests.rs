@@ -59,7 +59,7 @@ impl Fixture {
     async fn ask(&self, problem: Option<Problem>) -> (String, Option<How>) {
         tell(
             self.cache
-                .get(key("/"), About::Records, false, self.load(problem))
+                .get(key("/"), About::Records, false, || self.load(problem))
                 .await,
         )
     }
@@ -118,7 +118,7 @@ async fn a_thousand_misses_of_one_key_make_one_load() {
                 gate.notified().await;
                 number
             };
-            tell(cache.get(key("/"), About::Records, false, load).await)
+            tell(cache.get(key("/"), About::Records, false, || load).await)
         });
     }
     while fixture.loads() == 0 {
@@ -142,7 +142,7 @@ async fn a_load_goes_on_when_its_first_caller_gives_up() {
     };
     let asked = timeout(
         Duration::from_millis(20),
-        fixture.cache.get(key("/"), About::Records, false, gated),
+        fixture.cache.get(key("/"), About::Records, false, || gated),
     );
     assert!(asked.await.is_err());
     let second = fixture.ask(None);
@@ -156,7 +156,10 @@ async fn a_load_goes_on_when_its_first_caller_gives_up() {
 async fn a_load_that_panics_fails_who_waits_and_nobody_after() {
     let fixture = Fixture::new();
     let panics = async { if true { panic!("on purpose") } else { Ok(json!(1)) } };
-    let result = fixture.cache.get(key("/"), About::Records, false, panics).await;
+    let result = fixture
+        .cache
+        .get(key("/"), About::Records, false, || panics)
+        .await;
     assert_eq!(tell(result), failed("internal-error"));
     assert_eq!(fixture.ask(None).await, told("1", MISSED));
 }
@@ -252,7 +255,7 @@ async fn a_change_that_is_found_during_a_renewal_outdates_both_answers() {
         opened.notified().await;
         number
     };
-    let kept = fixture.cache.get(key("/"), About::Records, false, slow).await;
+    let kept = fixture.cache.get(key("/"), About::Records, false, || slow).await;
     assert_eq!(tell(kept), told("1", HIT));
     tokio::task::yield_now().await;
     assert_eq!(fixture.loads(), 2, "the renewal has read what there was");
@@ -276,7 +279,7 @@ async fn the_lifetime_counts_from_the_beginning_of_the_load() {
     };
     let served = fixture
         .cache
-        .get(key("/"), About::Records, false, slow)
+        .get(key("/"), About::Records, false, || slow)
         .await
         .unwrap();
     assert_eq!(served.entry.age(fixture.clock.now()), 9);
@@ -295,7 +298,7 @@ async fn a_stale_answer_is_told_only_while_the_database_is_away() {
     assert_eq!(fixture.ask(bug).await, failed("internal-error"));
     let refused = fixture
         .cache
-        .get(key("/"), About::Records, true, fixture.load(away()))
+        .get(key("/"), About::Records, true, || fixture.load(away()))
         .await;
     assert_eq!(tell(refused), failed("service-unavailable"));
     assert_eq!(fixture.ask(None).await, told("6", MISSED));
@@ -312,7 +315,7 @@ async fn nobody_waits_for_a_database_that_is_known_to_be_away_and_hangs() {
     let hangs = std::future::pending::<Result<usize, Problem>>();
     let asked = timeout(
         Duration::from_secs(5),
-        fixture.cache.get(key("/"), About::Records, false, hangs),
+        fixture.cache.get(key("/"), About::Records, false, || hangs),
     );
     assert_eq!(tell(asked.await.unwrap()), told("1", How::Stale));
 }
@@ -336,7 +339,7 @@ async fn a_client_that_wants_no_kept_answer_renews_it_for_all() {
     assert_eq!(fixture.ask(None).await, told("1", MISSED));
     let renewed = fixture
         .cache
-        .get(key("/"), About::Records, true, fixture.load(None))
+        .get(key("/"), About::Records, true, || fixture.load(None))
         .await;
     assert_eq!(tell(renewed), told("2", How::Bypassed));
     assert_eq!(fixture.ask(None).await, told("2", HIT));
@@ -348,7 +351,7 @@ async fn a_cache_that_is_off_keeps_nothing() {
     let off = ReadCache::local(&CacheConfig::off(), Scope::of_tests(), clock, Jitter::seeded(1));
     for number in 1..=3 {
         let load = async move { Ok(number) };
-        let served = off.get(key("/"), About::Records, false, load).await;
+        let served = off.get(key("/"), About::Records, false, || load).await;
         assert_eq!(tell(served), told(&number.to_string(), MISSED));
     }
 }

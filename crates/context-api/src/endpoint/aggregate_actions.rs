@@ -120,7 +120,7 @@ pub(crate) async fn get(
     let limit = scope::limit(&mut query);
     query.finish()?;
     let reader = state.reader();
-    cached(&state, question, async move {
+    cached(&state, question, move || async move {
         let counts = reader
             .actions(&scope.filter, &scope.windows, limit)
             .await

@@ -122,7 +122,7 @@ pub(crate) async fn get(
     let limit = scope::limit(&mut query);
     query.finish()?;
     let reader = state.reader();
-    cached(&state, question, async move {
+    cached(&state, question, move || async move {
         let counts = reader
             .namespaces(&scope.filter, &scope.windows, limit)
             .await

@@ -77,7 +77,7 @@ pub(crate) async fn get(
     let scope = Scope::from_query(&mut query, state.clock.now());
     query.finish()?;
     let reader = state.reader();
-    cached(&state, question, async move {
+    cached(&state, question, move || async move {
         let counts = reader
             .severities(&scope.filter, &scope.windows)
             .await

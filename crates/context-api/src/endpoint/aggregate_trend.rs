@@ -137,7 +137,7 @@ pub(crate) async fn get(
 ) -> Result<Response, Problem> {
     let request = Request::parse(query, state.clock.now())?;
     let reader = state.reader();
-    cached(&state, question, async move {
+    cached(&state, question, move || async move {
         let scope = &request.scope;
         let buckets = reader
             .trend(&scope.filter, &scope.windows, request.unit, &request.timezone)

@@ -253,7 +253,7 @@ pub(crate) async fn get(
 ) -> Result<Response, Problem> {
     let (filter, range) = parse(query, state.clock.now())?;
     let reader = state.reader();
-    cached(&state, question, async move {
+    cached(&state, question, move || async move {
         let found = reader.target(&filter).await.map_err(problems::of_store)?;
         Ok(Context::new(found, filter, range))
     })

@@ -75,7 +75,7 @@ pub(crate) async fn get(
     let id = path.id("id")?;
     query.finish()?;
     let reader = state.reader();
-    cached(&state, question.about_incident(id), async move {
+    cached(&state, question.about_incident(id), move || async move {
         let found = reader.incident(id).await.map_err(problems::of_store)?;
         found
             .map(Detail::from)

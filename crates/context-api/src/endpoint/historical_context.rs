@@ -248,7 +248,7 @@ pub(crate) async fn get(
 ) -> Result<Response, Problem> {
     let request = Request::parse(query, state.clock.now())?;
     let asked = state.clone();
-    cached(&state, question, async move {
+    cached(&state, question, move || async move {
         let history = asked
             .reader()
             .history(&request.filter, request.limit)

@@ -175,7 +175,7 @@ pub(crate) async fn get(
 ) -> Result<Response, Problem> {
     let request = Request::parse(query, state.clock.now())?;
     let reader = state.reader();
-    cached(&state, question, async move {
+    cached(&state, question, move || async move {
         let page = reader
             .incidents(&request.filter, request.page)
             .await

@@ -45,7 +45,7 @@ pub(crate) async fn get(
 ) -> Result<Response, Problem> {
     let key = key(&path, query)?;
     let (reader, now) = (state.reader(), state.clock.now());
-    cached(&state, question, async move {
+    cached(&state, question, move || async move {
         let found = reader
             .recovery(&key, now, TimeDelta::days(LOOK_BACK_DAYS))
             .await

@@ -41,7 +41,7 @@ pub(crate) async fn get(
 ) -> Result<Response, Problem> {
     let request = Request::parse(query, state.clock.now())?;
     let reader = state.reader();
-    cached(&state, question, async move {
+    cached(&state, question, move || async move {
         let scope = &request.scope;
         let rates = reader
             .success_rates(&scope.filter, &scope.windows, &request.keys, request.limit)
