@@ -1,6 +1,7 @@
 //! `campaign`: lets faults happen to the services under load, and says whether anything acknowledged was lost.
 //!
-//! Ends with 0 if every promise was kept and every fault met something, else with 1.
+//! Ends with 0 if every promise was kept and every fault met something, else with 1; with `--harmless`, with 0 if every
+//! fault missed something.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -49,7 +50,7 @@ struct Options {
     /// Plant a loss before the last check of each fault, which must then fail.
     #[arg(long)]
     sabotage: Option<Sabotage>,
-    /// Let nothing happen: each fault must then fail, for want of what it has to meet.
+    /// Let nothing happen: each fault must then miss what it has to meet, and the run fails if one does not.
     #[arg(long, conflicts_with = "sabotage")]
     harmless: bool,
     /// The binary `kubernaut`; by default the one next to this one.
@@ -74,14 +75,17 @@ struct Report {
     asked_burst: usize,
     asked_rounds: u64,
     clients: usize,
+    harmless: bool,
+    sabotage: Option<String>,
     kept: bool,
     outcomes: Vec<Outcome>,
 }
 
 impl Report {
     fn heading(&self) -> String {
+        let harmless = if self.harmless { ", harmless" } else { "" };
         format!(
-            "campaign of {}, seed {}\n{}, {} build\n{}",
+            "campaign of {}, seed {}{harmless}\n{}, {} build\n{}",
             self.begun, self.seed, self.version, self.build, self.machine
         )
     }
@@ -140,6 +144,8 @@ async fn run(options: &Options) -> Result<bool, String> {
         asked_burst: scale.burst,
         asked_rounds: scale.rounds,
         clients: scale.clients,
+        harmless: options.harmless,
+        sabotage: options.sabotage.map(|sabotage| format!("{sabotage:?}")),
         kept: true,
         outcomes: Vec::new(),
     };
@@ -150,6 +156,8 @@ async fn run(options: &Options) -> Result<bool, String> {
     } else {
         &options.only
     };
+    // What a harmless run is for: that each fault misses something.
+    let mut missed = true;
     // The longest last: the others need not wait for the end of the time.
     let (last, first): (Vec<Fault>, Vec<Fault>) = faults.iter().partition(|fault| **fault == Fault::Kills);
     for fault in first.into_iter().chain(last) {
@@ -165,20 +173,25 @@ async fn run(options: &Options) -> Result<bool, String> {
         };
         eprintln!("{}", table(std::slice::from_ref(&outcome)));
         report.kept &= outcome.is_good();
+        missed &= !outcome.unmet.is_empty();
         report.outcomes.push(outcome);
         write(&report, options.json.as_deref())?;
     }
     println!("\n{}\n{}", report.heading(), table(&report.outcomes));
-    println!(
-        "{}; repeat with --seed {}",
-        if report.kept {
-            "every promise was kept"
-        } else {
-            "BROKEN"
-        },
-        report.seed
-    );
-    Ok(report.kept)
+    let (verdict, as_it_must_be) = match (options.harmless, report.kept, missed) {
+        (false, true, _) => ("every promise was kept", true),
+        (false, false, _) => ("BROKEN", false),
+        (true, _, true) => (
+            "nothing happened, and each fault missed what it has to meet",
+            true,
+        ),
+        (true, _, false) => (
+            "VACUOUS: nothing happened, and a fault met what it has to meet",
+            false,
+        ),
+    };
+    println!("{verdict}; repeat with --seed {}", report.seed);
+    Ok(as_it_must_be)
 }
 
 /// The report so far, so that a run that is broken off leaves what it has.

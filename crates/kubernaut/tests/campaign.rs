@@ -18,8 +18,6 @@ use service_kit::Clock;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_kubernaut");
 const SEED_VARIABLE: &str = "KUBERNAUT_TEST_SEED";
-/// A fault that takes longer than this, beside all the others on two processors, is too long for a test.
-const SHORT: Duration = Duration::from_secs(150);
 
 fn context(harmless: bool) -> Context {
     Context {
@@ -34,7 +32,7 @@ fn context(harmless: bool) -> Context {
 }
 
 /// Lets a fault happen, and demands that every promise was kept and that the fault met something; then that it does not
-/// count without what happens: each of these is missed.
+/// count without what happens: exactly these are missed.
 async fn kept(fault: Fault, missed: &[&str]) {
     let context_of_fault = context(false);
     let seed = context_of_fault.seed;
@@ -44,7 +42,6 @@ async fn kept(fault: Fault, missed: &[&str]) {
         table(std::slice::from_ref(&outcome))
     );
     assert_eq!(outcome.complaints(), [""; 0], "seed {seed}");
-    assert!(outcome.took < SHORT, "{:?}", outcome.took);
 
     let outcome = fault.run(&context(true)).await;
     eprintln!("harmless\n{}", table(std::slice::from_ref(&outcome)));
@@ -58,14 +55,11 @@ async fn kept(fault: Fault, missed: &[&str]) {
         "{:?}",
         outcome.complaints()
     );
-    for what in missed {
-        let complaint = format!("{what}: 0, and it takes ");
-        assert!(
-            outcome.unmet.iter().any(|unmet| unmet.starts_with(&complaint)),
-            "{what} without anything that happens: {:?}",
-            outcome.unmet
-        );
-    }
+    let named = |unmet: &String| unmet.split(": ").next().unwrap_or_default().to_owned();
+    let mut named: Vec<String> = outcome.unmet.iter().map(named).collect();
+    // A text may be waiting at any moment.
+    named.retain(|what| what != "texts without a vector at the end of the faults");
+    assert_eq!(named, missed, "without anything that happens");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,6 +72,7 @@ async fn kills_of_service_and_database_lose_nothing() {
             "kills of PostgreSQL",
             "recoveries of PostgreSQL from a crash",
             "kills with requests under way",
+            "requests under way at a kill",
             "requests broken off",
         ],
     )
@@ -145,6 +140,7 @@ async fn full_disks_lose_nothing() {
             "refusals for want of room",
             "refusals without a log",
             "panics of PostgreSQL",
+            "lines of PostgreSQL about a full disk",
         ],
     )
     .await;
@@ -176,12 +172,11 @@ async fn upkeep_of_the_database_costs_no_record() {
     kept(
         Fault::Upkeep,
         &[
-            "VACUUM (ANALYZE) that ended",
-            "REINDEX SCHEMA CONCURRENTLY kubernaut that ended",
-            "VACUUM (FREEZE, INDEX_CLEANUP ON) that ended",
-            "ANALYZE that ended",
-            "CHECKPOINT that ended",
-            "records during a chore",
+            "VACUUM (ANALYZE)",
+            "REINDEX SCHEMA CONCURRENTLY kubernaut",
+            "VACUUM (FREEZE, INDEX_CLEANUP ON)",
+            "ANALYZE",
+            "CHECKPOINT",
         ],
     )
     .await;

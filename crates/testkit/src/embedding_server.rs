@@ -143,6 +143,26 @@ impl Reply {
     }
 }
 
+impl Reply {
+    /// Whether a client is told the right vector of each index.
+    fn is_right(&self, right: &Value) -> bool {
+        match self {
+            Self::Vectors => true,
+            Self::Changed(change) => {
+                let by_index = |mut answer: Value| {
+                    let items = items(&mut answer);
+                    items.sort_by_key(|item| item["index"].as_u64());
+                    answer
+                };
+                let mut changed = right.clone();
+                change(&mut changed);
+                by_index(changed) == by_index(right.clone())
+            }
+            Self::Raw { .. } | Self::Closed | Self::Silence => false,
+        }
+    }
+}
+
 fn items(answer: &mut Value) -> &mut Vec<Value> {
     answer["data"].as_array_mut().expect("the data of the answer")
 }
@@ -289,7 +309,7 @@ impl EmbeddingServer {
         self.shared().requests.clone()
     }
 
-    /// How many requests it has not answered with the right vectors at once.
+    /// How many requests it did not answer at once, or not with the right vectors.
     #[must_use]
     pub fn spoiled(&self) -> u64 {
         self.shared().spoiled
@@ -385,9 +405,9 @@ async fn answer(
             headers,
             body,
         });
-        let (reply, delay) = (state.reply(&texts), state.delay);
-        state.spoiled += u64::from(!matches!(reply, Reply::Vectors) || !delay.is_zero());
-        (reply, state.right(&texts), delay)
+        let (reply, right, delay) = (state.reply(&texts), state.right(&texts), state.delay);
+        state.spoiled += u64::from(!delay.is_zero() || !reply.is_right(&right));
+        (reply, right, delay)
     };
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
