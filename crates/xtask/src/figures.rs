@@ -207,4 +207,28 @@ mod tests {
             "an empty table"
         );
     }
+
+    #[test]
+    fn each_table_tells_what_its_name_says() {
+        let memory = json!([{"service": "data-storage", "residentMib": 150.4, "peakMib": 203.3}]);
+        let report = json!({
+            "history": {"partitions": {"nothingToDoSeconds": 0.0042, "oneMonthSeconds": 0.25, "made": 5}},
+            "figures": [{
+                "name": "writes", "perSecond": 1_234.0, "latency": {"p99": 50.0}, "memory": memory,
+                "draining": {"texts": 2_143, "seconds": 8.1},
+                "replicationLag": {"bytes": 12_000, "mostBytes": 340_000, "caughtUpAfterMs": 24.0},
+            }],
+            "outcomes": [{"fault": "burst", "met": {"records refused": 23_976, "times it happened": 1, "nothing": 0}}],
+        });
+        for (kind, line) in [
+            ("memory", "| data-storage | 150 | 203 |"),
+            ("pending writes", "| writes | 1,234 | 50.0 | 2,143 | 8.10 |"),
+            ("partitions", "| the 5 partitions of one month are made | 250 |"),
+            ("lag writes", "| writes | 12.0 | 340 | 24.0 |"),
+            ("met", "| `burst`: records refused | 23,976 |"),
+        ] {
+            let table = table(&format!("a.json {kind}"), |_| Ok(report.clone())).unwrap();
+            assert_eq!(table.lines().last(), Some(line), "{kind}");
+        }
+    }
 }

@@ -20,7 +20,7 @@ const METRICS_CONNECTIONS: usize = 64;
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// Connections that may wait to be accepted, in the kernel's queue; it cuts this down to its own `net.core.somaxconn`,
-/// which is 4,096 since Linux 5.4.
+/// which is 4,096 by default since Linux 5.4.
 ///
 /// Of a burst of connections beyond the queue, Linux drops the beginning of some, whose clients begin anew after a second
 /// or more, and resets others after their request was sent. The default of the standard library is 128.
