@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use testkit::records::{self, with};
 
 use crate::both::Both;
+use crate::prepared;
 
 const QUESTION: &str = "Alert. memory limit exceeded";
 
@@ -242,28 +243,12 @@ async fn of_a_text_with_very_many_incidents_the_newest_thousand_are_counted() {
 /// How many rows of incidents the reader's last search reads in the statement that `part` occurs in: that very
 /// statement is explained, in its session, for one text.
 async fn rows_read(reader: &audit_store::Reader, part: &str, arguments: &str) -> i64 {
-    let name: String = sqlx::query_scalar(
-        "SELECT name FROM pg_prepared_statements
-         WHERE position($1 IN statement) > 0 AND position('pg_prepared_statements' IN statement) = 0",
-    )
-    .bind(part)
-    .fetch_one(reader.pool())
-    .await
-    .expect("the statement");
-    let unfiltered = "NULL, ".repeat(15);
-    let explain = format!("EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE {name} ({unfiltered}{arguments})");
+    let name = prepared::name_of(reader, part).await;
+    let arguments = format!("{}{arguments}", "NULL, ".repeat(15));
     // As the reader ran it: with the plan that is kept for it.
-    let mut transaction = reader.pool().begin().await.expect("a transaction");
-    sqlx::raw_sql("SET LOCAL plan_cache_mode = force_generic_plan")
-        .execute(&mut *transaction)
-        .await
-        .expect("the setting of kept plans");
-    let plan: Value = sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
-        .fetch_one(&mut *transaction)
-        .await
-        .expect("a plan");
-    transaction.rollback().await.expect("the end of it");
-    rows_of(&plan[0]["Plan"])
+    let settings = "SET LOCAL plan_cache_mode = force_generic_plan";
+    let plan = prepared::explained(reader, &name, &arguments, Some(settings)).await;
+    rows_of(&plan)
 }
 
 fn rows_of(node: &Value) -> i64 {

@@ -28,6 +28,7 @@ mod observed;
 mod pace;
 mod paging;
 mod plans;
+mod prepared;
 mod rates;
 mod recovery;
 mod reembed;

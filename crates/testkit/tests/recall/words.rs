@@ -12,6 +12,7 @@ use testkit::records::{self, with};
 use testkit::request;
 
 use crate::both::{Both, open};
+use crate::prepared;
 
 /// Six incidents that differ in everything that is typed literally.
 async fn history() -> (Both, Vec<i64>) {
@@ -433,14 +434,7 @@ async fn each_index_of_words_serves_the_search() {
             2,
         ),
     ] {
-        let name: String = sqlx::query_scalar(
-            "SELECT name FROM pg_prepared_statements
-             WHERE position($1 IN statement) > 0 AND position('pg_prepared_statements' IN statement) = 0",
-        )
-        .bind(part)
-        .fetch_one(reader.pool())
-        .await
-        .expect("the statement");
+        let name = prepared::name_of(&reader, part).await;
         let explain = format!(
             "EXPLAIN (COSTS OFF) EXECUTE {name} ({}ARRAY['enospc'], {limit})",
             "NULL, ".repeat(before)

@@ -7,6 +7,8 @@ use audit_store::reader::{IncidentFilter, IncidentPage, Order, PageRequest, Posi
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use crate::prepared;
+
 /// What a page costs.
 pub(super) struct Cost {
     page: IncidentPage,
@@ -103,23 +105,9 @@ pub(super) async fn cost(
             )
         }
     }));
-    let explain = format!(
-        "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {name} ({})",
-        arguments.join(", ")
-    );
-    let mut transaction = reader.pool().begin().await.expect("a transaction");
-    if kept {
-        sqlx::raw_sql("SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_sort = off")
-            .execute(&mut *transaction)
-            .await
-            .expect("the settings of kept plans");
-    }
-    let plan: Value = sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
-        .fetch_one(&mut *transaction)
-        .await
-        .expect("a plan");
-    transaction.rollback().await.expect("the end of it");
-    let plan = plan[0]["Plan"].clone();
+    let settings =
+        kept.then_some("SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_sort = off");
+    let plan = prepared::explained(reader, name, &arguments.join(", "), settings).await;
     let blocks = |key: &str| plan[key].as_i64().expect("a number");
     let mut cost = Cost {
         page,
