@@ -2,12 +2,14 @@
 
 use audit_store::WriteStore;
 use clap::ValueEnum;
+use serde::Serialize;
 use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::load::Promise;
 
 /// What is done behind the service's back before the check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Sabotage {
     /// One acknowledged version is deleted, with its state.
     Lost,

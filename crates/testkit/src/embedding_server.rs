@@ -141,9 +141,7 @@ impl Reply {
             }
         })
     }
-}
 
-impl Reply {
     /// Whether a client is told the right vector of each index.
     fn is_right(&self, right: &Value) -> bool {
         match self {

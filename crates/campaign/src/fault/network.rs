@@ -12,6 +12,11 @@ use crate::process::wait_until;
 use crate::stack::Stack;
 use crate::{Context, Outcome};
 
+/// Settings of the writer, which go with the others.
+const WRITER: [(&str, &str); 2] = [
+    ("WRITER__RETRY_FOR", "1500ms"),
+    ("EMBEDDING__BACKFILL_INTERVAL", "100ms"),
+];
 /// Added each way.
 const FAR: Duration = Duration::from_millis(25);
 /// Added each way where no transaction can end in time.
@@ -48,9 +53,12 @@ const ALL: [Weather; 8] = [
 pub(crate) async fn run(context: &Context) -> Outcome {
     let mut outcome = Outcome::default();
     let mut rng = StdRng::seed_from_u64(context.seed);
-    // Where nothing happens a busy machine alone must not look like a bad network.
-    let settings: &[_] = if context.harmless { &[] } else { &IMPATIENT };
-    let mut stack = Stack::new(&context.program, settings).await;
+    let settings = if context.harmless {
+        Vec::new()
+    } else {
+        [IMPATIENT, WRITER].concat()
+    };
+    let mut stack = Stack::new(&context.program, &settings).await;
     let proxy = ChaosProxy::in_front_of(&stack.url()).await;
     stack.through = Some(proxy.url(&stack.url()));
     stack.start_service().await;

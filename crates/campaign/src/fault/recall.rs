@@ -20,20 +20,16 @@ use testkit::chaos_proxy::Direction;
 use testkit::wire::Wire;
 use tokio::task::JoinSet;
 
-use super::progress;
+use self::trouble::Trouble;
+use super::{IMPATIENT, progress};
 use crate::process::wait_until;
 use crate::service::Recall;
 use crate::stack::Stack;
 use crate::{Context, Outcome};
-use trouble::Trouble;
 
 const READERS: usize = 8;
 /// How long an answer may take: half a second for a connection, one for a statement, and the machine.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
-const IMPATIENT: [(&str, &str); 2] = [
-    ("DATABASE__ACQUIRE_TIMEOUT", "500ms"),
-    ("DATABASE__STATEMENT_TIMEOUT", "1s"),
-];
 const SHORT_LIVED: [(&str, &str); 2] = [
     // So that the database is asked all the time.
     ("CACHE__TTL", "200ms"),
@@ -97,7 +93,6 @@ pub(crate) async fn run(context: &Context) -> Outcome {
     let cache = ChaosProxy::in_front_of(&redis.url()).await;
     let redis_url = cache.url(&redis.url());
     let mut settings = SHORT_LIVED.to_vec();
-    // Where nothing happens a busy machine alone must not look like a bad network.
     if !context.harmless {
         settings.extend(IMPATIENT);
     }
