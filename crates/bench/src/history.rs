@@ -147,25 +147,28 @@ pub(crate) async fn partition_rounds(
     let begin = Instant::now();
     ensure_partitions(&store, now, PARTITIONS).await?;
     let nothing_to_do_seconds = begin.elapsed().as_secs_f64();
-    // A kept history has the months that earlier runs made.
-    let (one_month_seconds, made) = 'measured: {
-        for further in 1..=MOST_MONTHS {
-            let window = PartitionWindow {
-                months_ahead: PARTITIONS.months_ahead + further,
-                ..PARTITIONS
-            };
-            let begin = Instant::now();
-            let round = ensure_partitions(&store, now, window).await?;
-            if !round.made.is_empty() {
-                break 'measured (begin.elapsed().as_secs_f64(), round.made.len());
-            }
-        }
-        anyhow::bail!("all of the next {MOST_MONTHS} months have their partitions already");
-    };
+    let (one_month_seconds, made) = one_month(&store, now).await?;
     store.close().await;
     Ok(PartitionRounds {
         nothing_to_do_seconds,
         one_month_seconds,
         made,
     })
+}
+
+/// Seconds of the round that makes the first month behind the window that has no partitions yet, and how many it makes. A
+/// kept history has the months that earlier runs made.
+async fn one_month(store: &WriteStore, now: DateTime<Utc>) -> anyhow::Result<(f64, usize)> {
+    for further in 1..=MOST_MONTHS {
+        let window = PartitionWindow {
+            months_ahead: PARTITIONS.months_ahead + further,
+            ..PARTITIONS
+        };
+        let begin = Instant::now();
+        let round = ensure_partitions(store, now, window).await?;
+        if !round.made.is_empty() {
+            return Ok((begin.elapsed().as_secs_f64(), round.made.len()));
+        }
+    }
+    anyhow::bail!("all of the next {MOST_MONTHS} months have their partitions already");
 }

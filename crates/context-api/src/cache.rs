@@ -1,6 +1,7 @@
 //! Answers that are asked for again: memory first, then Redis if there is one, then the database.
 //!
-//! A handler that has validated its request ends with one call, [`cached`], and what makes the future that computes its answer:
+//! A handler that has validated its request ends with one call, [`cached`], and what makes the future that computes its
+//! answer:
 //!
 //! ```text
 //! let request = Request::parse(query, state.clock.now())?;      // refusals are never cached

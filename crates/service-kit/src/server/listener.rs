@@ -87,23 +87,24 @@ pub(super) fn bind(
     listener: ListenerName,
     address: SocketAddr,
 ) -> Result<(TcpListener, SocketAddr), ListenError> {
-    let bound = || {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4(),
-            SocketAddr::V6(_) => TcpSocket::new_v6(),
-        }?;
-        // A restart does not wait for the connections of the last run to be forgotten.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        let listener = socket.listen(QUEUED_CONNECTIONS)?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    };
-    bound().map_err(|source| ListenError::Bind {
+    listen(address).map_err(|source| ListenError::Bind {
         listener,
         address,
         source,
     })
+}
+
+fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // A restart does not wait for the connections of the last run to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let listener = socket.listen(QUEUED_CONNECTIONS)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }
 
 /// What one listener grants its clients.

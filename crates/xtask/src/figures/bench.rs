@@ -176,21 +176,36 @@ pub(super) fn memory(report: &Value) -> Rows {
 
 /// Texts that had no vector when a load ended, and how long it took until all had one.
 pub(super) fn pending(report: &Value, prefix: &str) -> Rows {
-    let mut rows = vec![row(&[
-        "load",
-        "a second",
-        "p99 ms",
-        "pending texts",
-        "s until none",
-    ])];
+    let columns = [
+        ("a second", "/perSecond", 1.0),
+        ("p99 ms", "/latency/p99", 1.0),
+        ("pending texts", "/draining/texts", 1.0),
+        ("s until none", "/draining/seconds", 1.0),
+    ];
+    numbers(report, prefix, &columns)
+}
+
+/// How far the standby was behind, of loads that wrote.
+pub(super) fn lag(report: &Value, prefix: &str) -> Rows {
+    let columns = [
+        ("kB behind at its end", "/replicationLag/bytes", 1e3),
+        ("kB at most", "/replicationLag/mostBytes", 1e3),
+        ("ms until caught up", "/replicationLag/caughtUpAfterMs", 1.0),
+    ];
+    numbers(report, prefix, &columns)
+}
+
+/// Of each load the numbers at some places, each divided by that of its column.
+fn numbers(report: &Value, prefix: &str, columns: &[(&str, &str, f64)]) -> Rows {
+    let mut heading = row(&["load"]);
+    heading.extend(columns.iter().map(|(name, ..)| (*name).to_owned()));
+    let mut rows = vec![heading];
     for figure in figures(report, prefix)? {
-        rows.push(vec![
-            text(figure, "/name")?.to_owned(),
-            number(at(figure, "/perSecond")?),
-            number(at(figure, "/latency/p99")?),
-            number(at(figure, "/draining/texts")?),
-            number(at(figure, "/draining/seconds")?),
-        ]);
+        let mut cells = row(&[text(figure, "/name")?]);
+        for (_, pointer, divisor) in columns {
+            cells.push(number(at(figure, pointer)? / divisor));
+        }
+        rows.push(cells);
     }
     Ok(rows)
 }
@@ -210,25 +225,6 @@ pub(super) fn partitions(report: &Value) -> Rows {
             rounds("/history/partitions/oneMonthSeconds")?,
         ],
     ])
-}
-
-/// How far the standby was behind, of loads that wrote.
-pub(super) fn lag(report: &Value, prefix: &str) -> Rows {
-    let mut rows = vec![row(&[
-        "load",
-        "kB behind at its end",
-        "kB at most",
-        "ms until caught up",
-    ])];
-    for figure in figures(report, prefix)? {
-        rows.push(vec![
-            text(figure, "/name")?.to_owned(),
-            number(at(figure, "/replicationLag/bytes")? / 1e3),
-            number(at(figure, "/replicationLag/mostBytes")? / 1e3),
-            number(at(figure, "/replicationLag/caughtUpAfterMs")?),
-        ]);
-    }
-    Ok(rows)
 }
 
 /// Rows and bytes of the tables, in MB.
